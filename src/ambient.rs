@@ -1,0 +1,76 @@
+//! The only file that asks the machine what time it is, or rolls dice.
+//!
+//! Everything below the edge of the program takes a [`Moment`] instead, so that a decision can be repeated
+//! exactly: `explain`, the tests and the request path all call the same functions with a moment of their own.
+
+#![allow(clippy::disallowed_methods)] // this is the file that the bans in clippy.toml point to
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+/// What the machine said once: everything that a decision may depend on besides its rules and its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// For durations and deadlines; never goes back.
+    pub monotonic: Instant,
+    /// Seconds since the Unix epoch; may jump when the clock is set.
+    pub wall: u64,
+    /// 64 evenly distributed bits: one throw of the dice.
+    pub roll: u64,
+}
+
+/// Clock and dice of one thread.
+#[derive(Debug)]
+pub struct Ambient {
+    dice: RefCell<SmallRng>,
+    /// The wall clock read last, and when: reading both clocks for every request buys nothing, since the
+    /// wall clock is only used in whole seconds.
+    wall: Cell<(Instant, u64)>,
+}
+
+/// How long a reading of the wall clock is good for.
+const WALL_TOLERANCE: Duration = Duration::from_millis(100);
+
+impl Ambient {
+    /// The clock of this machine, and dice seeded from the operating system.
+    pub fn system() -> Self {
+        Self {
+            dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
+            wall: Cell::new((Instant::now(), unix_seconds())),
+        }
+    }
+
+    /// The present, with one throw of the dice.
+    pub fn moment(&self) -> Moment {
+        let monotonic = Instant::now();
+        let (read_at, mut wall) = self.wall.get();
+        if monotonic.saturating_duration_since(read_at) > WALL_TOLERANCE {
+            wall = unix_seconds();
+            self.wall.set((monotonic, wall));
+        }
+        Moment { monotonic, wall, roll: self.roll() }
+    }
+
+    /// The monotonic clock alone, for the end of a measurement.
+    pub fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// One throw of the dice.
+    pub fn roll(&self) -> u64 {
+        self.dice.borrow_mut().random()
+    }
+}
+
+/// Seconds since the Unix epoch; 0 on a machine whose clock stands before it.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// Thirty-two bytes from the operating system, for a signing key.
+pub fn fresh_key() -> [u8; 32] {
+    rand::rng().random()
+}

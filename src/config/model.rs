@@ -1,0 +1,273 @@
+//! The validated configuration: what the program uses, once `validate` has found no problem.
+//!
+//! Types here cannot hold what would be wrong: ranges, uniqueness and references were checked before they were
+//! built. `None` means "there is none", never "not set yet".
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::secret::Secret;
+use crate::decide::balance::Balance;
+use crate::decide::bucket::Share;
+use crate::decide::engine::Engine;
+use crate::decide::host::HostPattern;
+use crate::decide::subject::KeySource;
+use crate::decide::target::Target;
+use crate::decide::ticket::SigningKey;
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Worker threads; `None`: one per core.
+    pub workers: Option<NonZeroUsize>,
+    /// Where we accept; at least one, no address twice.
+    pub listeners: Vec<Listener>,
+    /// The operators' door.
+    pub admin: Admin,
+    /// Peers whose forwarded headers and key headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What a client may cost us.
+    pub limits: Limits,
+    /// How long in-flight requests may take to finish on shutdown.
+    pub drain: Duration,
+    /// How tickets are signed and how long they live.
+    pub ticket: TicketSettings,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The apps, in file order; at least one, no name or host twice.
+    pub apps: Vec<App>,
+}
+
+/// One place where we accept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// Address and port; port 0 lets the system choose.
+    pub bind: SocketAddr,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Address and port.
+    pub bind: SocketAddr,
+    /// Needed for every write, and for everything but probes when `bind` is not loopback.
+    pub token: Option<Secret>,
+}
+
+/// What a client may cost us.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes of a request head; at least 8 KiB (hyper's smallest read buffer).
+    pub header_bytes: usize,
+    /// Header lines of a request head.
+    pub headers: usize,
+    /// Bytes of a request body; `None`: unlimited, streamed.
+    pub body_bytes: Option<u64>,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// From the end of an exchange to the first byte of the next head; also between two bytes of a body.
+    pub idle_timeout: Duration,
+    /// Whole exchange; `None`: no limit.
+    pub request_timeout: Option<Duration>,
+    /// Downstream connections of the process; `None`: from the file-descriptor limit.
+    pub connections: Option<NonZeroUsize>,
+}
+
+/// How tickets are signed and how long they live.
+#[derive(Clone, Debug)]
+pub struct TicketSettings {
+    /// Where the keys came from; `None`: made at start, and lost with the process.
+    pub key_file: Option<PathBuf>,
+    /// The first signs, all verify. Empty exactly when `key_file` is `None`.
+    pub keys: Vec<SigningKey>,
+    /// How long a browser keeps its ticket.
+    pub lifetime: TicketLifetime,
+}
+
+/// How long a browser keeps its ticket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TicketLifetime {
+    /// Until the browser ends its session.
+    Session,
+    /// For this long after it was last renewed; whole seconds.
+    For(Duration),
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// The least severe event that is written.
+    pub level: LogLevel,
+    /// Where access records go.
+    pub access: AccessLog,
+    /// Which part of the access records is written, 0 … 1.
+    pub sample: f64,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Severity of log events, as `tracing` names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogLevel {
+    /// Only what is broken.
+    Error,
+    /// What may become a problem.
+    Warn,
+    /// What an operator wants to know.
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Where access records go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+/// One public site.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The name in the configuration, metrics and logs.
+    pub name: String,
+    /// The hosts this app claims; empty: every host that no other app claims.
+    pub hosts: Vec<HostPattern>,
+    /// Separates this app's buckets from those of other apps.
+    pub salt: String,
+    /// Raising it forgets every ticket.
+    pub epoch: u32,
+    /// Where to look for a subject's key, in this order; `device` only as the last.
+    pub keys: Vec<KeySource>,
+    /// How much of the line belongs to the Identity engine.
+    pub share: Share,
+    /// Whether the engines are told the decision.
+    pub annotate: bool,
+    /// What happens to requests whose engine cannot serve.
+    pub on_unavailable: OnUnavailable,
+    /// Targeting rules in file order; the first that names a request wins.
+    pub targets: Vec<Target>,
+    /// The Classic engine's pool.
+    pub classic: Pool,
+    /// The Identity engine's pool.
+    pub identity: Pool,
+}
+
+impl App {
+    /// The pool of one engine.
+    pub fn pool(&self, engine: Engine) -> &Pool {
+        match engine {
+            Engine::Classic => &self.classic,
+            Engine::Identity => &self.identity,
+        }
+    }
+
+    /// Whether browsers get tickets that hold a bucket.
+    pub fn mints_tickets(&self) -> bool {
+        self.keys.last() == Some(&KeySource::Device)
+    }
+}
+
+/// What happens to requests whose engine cannot serve.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnUnavailable {
+    /// An answer of ours: 502, 503 or 504.
+    Error,
+    /// The other engine serves the request.
+    Failover,
+}
+
+impl OnUnavailable {
+    /// The name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Failover => "failover",
+        }
+    }
+}
+
+/// The endpoints of one engine, and how to treat them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pool {
+    /// No address twice. May be empty only where no request can be decided for this engine.
+    pub endpoints: Vec<EndpointSpec>,
+    /// How requests are spread.
+    pub balance: Balance,
+    /// How long we wait for an endpoint.
+    pub timeouts: Timeouts,
+    /// How many connections an endpoint may cost.
+    pub connections: Connections,
+}
+
+/// One upstream address as the operator wrote it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EndpointSpec {
+    /// Where it is.
+    pub url: EndpointUrl,
+    /// Its part of the requests relative to the others of its pool; above 0.
+    pub weight: u32,
+}
+
+/// `http://host:port`, in canonical spelling: the identity of an endpoint across reloads and in metrics.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct EndpointUrl {
+    /// A DNS name in lower case, or an IP address without brackets.
+    pub host: String,
+    /// The port of the URL, or 80.
+    pub port: u16,
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "http://[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "http://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How long we wait for an endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// From the request's last byte to the response's first.
+    pub response: Duration,
+    /// Between two bytes of a response body, and for an unused connection in the pool.
+    pub idle: Duration,
+}
+
+/// How many connections an endpoint may cost, per process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connections {
+    /// Unused ones that are kept.
+    pub idle: usize,
+    /// Open ones.
+    pub max: NonZeroUsize,
+    /// Requests that wait for one when `max` are open.
+    pub queue: usize,
+    /// How long they wait before they get a 503.
+    pub queue_timeout: Duration,
+}
