@@ -22,7 +22,8 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Names one request in our answers, our logs and the engine's.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The trace that a request belongs to (W3C Trace Context 3.2).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const CUTOVER_ENGINE: HeaderName = HeaderName::from_static("cutover-engine");
 const CUTOVER_REASON: HeaderName = HeaderName::from_static("cutover-reason");
 const CUTOVER_WORKFLOW: HeaderName = HeaderName::from_static("cutover-workflow");
@@ -323,7 +324,6 @@ pub fn restore_hop(headers: &mut HeaderMap, hop: &HopRequest) {
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     peer: IpAddr,
-    peer_is_trusted: bool,
     peer_value: HeaderValue,
     proto: HeaderValue,
     port: HeaderValue,
@@ -333,12 +333,11 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// For a connection of this peer to a listener on `port`, over TLS or not.
-    pub fn new(peer: IpAddr, peer_is_trusted: bool, over_tls: bool, port: u16) -> Self {
+    pub fn new(peer: IpAddr, over_tls: bool, port: u16) -> Self {
         let peer = peer.to_canonical();
         let value = |text: String| HeaderValue::try_from(text).expect("addresses and numbers are visible ASCII");
         Self {
             peer,
-            peer_is_trusted,
             peer_value: value(peer.to_string()),
             proto: HeaderValue::from_static(if over_tls { "https" } else { "http" }),
             port: value(port.to_string()),
@@ -348,10 +347,10 @@ impl Forwarder {
 
     /// Overwrites the forwarded headers, or appends where the peer is trusted: then it is the chain that grows
     /// (`X-Forwarded-For`, `Forwarded`), while scheme, host and port stay those that the client used.
-    pub fn write(&mut self, headers: &mut HeaderMap) {
+    pub fn write(&mut self, headers: &mut HeaderMap, peer_is_trusted: bool) {
         let host = headers.get(HOST).cloned();
         let element = self.element(host.as_ref());
-        if self.peer_is_trusted {
+        if peer_is_trusted {
             let chain = joined(headers, &X_FORWARDED_FOR, &self.peer_value);
             headers.insert(X_FORWARDED_FOR, chain);
             let elements = joined(headers, &FORWARDED, &element);

@@ -78,7 +78,7 @@ fn our_cookies_never_reach_an_engine() {
 
 #[test]
 fn forwarded_headers_are_overwritten_for_strangers() {
-    let mut forwarder = Forwarder::new("::ffff:192.0.2.7".parse().expect("an address"), false, false, 8080);
+    let mut forwarder = Forwarder::new("::ffff:192.0.2.7".parse().expect("an address"), false, 8080);
     let mut headers = map(&[
         ("host", "portal:8080"),
         ("x-forwarded-for", "1.1.1.1"),
@@ -86,7 +86,7 @@ fn forwarded_headers_are_overwritten_for_strangers() {
         ("x-forwarded-host", "evil"),
         ("forwarded", "for=1.1.1.1"),
     ]);
-    forwarder.write(&mut headers);
+    forwarder.write(&mut headers, false);
     assert_eq!(
         lines(&headers),
         [
@@ -99,20 +99,20 @@ fn forwarded_headers_are_overwritten_for_strangers() {
         ]
     );
     let mut other = map(&[("host", "other")]);
-    forwarder.write(&mut other);
+    forwarder.write(&mut other, false);
     assert_eq!(other[FORWARDED], "for=192.0.2.7;host=other;proto=http", "another host on the same connection");
 }
 
 #[test]
 fn forwarded_headers_grow_behind_a_trusted_peer() {
-    let mut forwarder = Forwarder::new("2001:db8::1".parse().expect("an address"), true, false, 80);
+    let mut forwarder = Forwarder::new("2001:db8::1".parse().expect("an address"), false, 80);
     let mut headers = map(&[
         ("host", "portal"),
         ("x-forwarded-for", "198.51.100.1"),
         ("x-forwarded-for", "10.0.0.1"),
         ("x-forwarded-proto", "https"),
     ]);
-    forwarder.write(&mut headers);
+    forwarder.write(&mut headers, true);
     assert_eq!(
         lines(&headers),
         [
