@@ -6,8 +6,10 @@
 pub mod balance;
 pub mod bucket;
 pub mod cookies;
+pub mod decision;
 pub mod engine;
 pub mod host;
+pub mod redact;
 pub mod subject;
 pub mod target;
 pub mod ticket;
