@@ -2,6 +2,7 @@
 pub mod ambient;
 pub mod config;
 pub mod decide;
+pub mod demo;
 /// CLI.
 pub mod cli {
     /// Runs.
