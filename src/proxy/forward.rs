@@ -6,9 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;

@@ -68,7 +68,7 @@ impl Record {
             view: Rc::clone(view),
             app: None,
             engine: None,
-            method: MethodLabel::of(method),
+            method: MethodLabel::from(method),
             started,
             status: CLIENT_CLOSED_REQUEST,
             kind: None,

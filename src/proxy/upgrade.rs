@@ -9,6 +9,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::net::activity::{Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
@@ -27,23 +28,25 @@ pub fn switch(
     if let Some(protocol) = protocol {
         parts.headers.insert(UPGRADE, protocol);
     }
-    let engine_side = Response::from_parts(parts.clone(), answer);
     if let Some(on_client) = on_client {
         downstream.activity.enter(Phase::Tunnel);
-        tokio::task::spawn_local(carry(Rc::clone(downstream), on_client, engine_side));
+        tokio::task::spawn_local(carry(Rc::clone(downstream), on_client, answer));
     }
     Response::from_parts(parts, Content::Empty)
 }
 
 /// Carries bytes both ways until either side is done, or neither has said anything for the idle time-out.
-async fn carry(downstream: Rc<Downstream>, on_client: OnUpgrade, engine: Response<Answer<RequestBody>>) {
+async fn carry(downstream: Rc<Downstream>, on_client: OnUpgrade, engine: Answer<RequestBody>) {
     let tunnel = async {
         // Either side may break before it has switched; then the other one is closed by being dropped.
-        let Ok((engine, _connection)) = Answer::upgrade(engine).await else { return };
+        let Some(engine) = engine.into_tunnel().await else { return };
         let Ok(client) = on_client.await else { return };
-        let (mut client, mut engine) = (TokioIo::new(client), TokioIo::new(engine));
+        let mut client = TokioIo::new(client);
+        let (mut engine, first_words, _counted) = engine.into_parts();
         // An error is one side's way to hang up.
-        let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+        if client.write_all(&first_words).await.is_ok() {
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+        }
     };
     let mut tunnel = pin!(tunnel);
     poll_fn(|context| {

@@ -5,7 +5,7 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
-use hyper::upgrade::Upgraded;
+use hyper::client::conn::http1::{Parts, SendRequest};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::decide::retry::Progress;
@@ -32,12 +32,23 @@ pub struct Connection<B: Body + 'static> {
     sender: SendRequest<B>,
     driver: Driver<B>,
     meter: Arc<Meter>,
-    home: Rc<WorkerEndpoint<B>>,
     /// Whether it has carried a request before.
     pub reused: bool,
     /// When it was last put into the pool.
     pub(super) idle_since: Instant,
+    counted: Counted<B>,
+}
+
+/// Keeps a connection counted among the open ones.
+struct Counted<B: Body + 'static> {
+    home: Rc<WorkerEndpoint<B>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl<B: Body + 'static> Drop for Counted<B> {
+    fn drop(&mut self) {
+        self.home.metrics.connection_left(ConnectionState::Active);
+    }
 }
 
 /// Why a request was not answered, and the request itself when it was never begun.
@@ -60,7 +71,7 @@ where
         now: Instant,
     ) -> Self {
         home.metrics.connection_entered(ConnectionState::Active);
-        Self { sender, driver, meter, home, reused: false, idle_since: now, _permit: permit }
+        Self { sender, driver, meter, reused: false, idle_since: now, counted: Counted { home, _permit: permit } }
     }
 
     /// Whether the connection can still carry a request. `closely` asks the socket itself, which costs a system
@@ -71,7 +82,7 @@ where
         }
         // Nobody waits here: what the connection has to say, it says now.
         let mut context = Context::from_waker(Waker::noop());
-        self.driver.as_mut().poll(&mut context).is_pending() && self.sender.is_ready()
+        self.driver.poll_without_shutdown(&mut context).is_pending() && self.sender.is_ready()
     }
 
     /// Sends the request and waits for the head of the response. The answer's body brings the connection back
@@ -82,13 +93,13 @@ where
         let mut response = pin!(self.sender.try_send_request(request));
         let outcome = poll_fn(|context| {
             // The driver first: whatever the response waits for happens there.
-            let _ = self.driver.as_mut().poll(context);
+            let _ = self.driver.poll_without_shutdown(context);
             response.as_mut().poll(context)
         })
         .await;
         let interim = self.meter.take_interim();
         if interim > 0 {
-            self.home.metrics.record_interim(interim);
+            self.counted.home.metrics.record_interim(interim);
         }
         match outcome {
             Ok(response) => {
@@ -117,7 +128,7 @@ where
     }
 
     fn classify(&self, source: hyper::Error, progress: Progress) -> UpstreamError {
-        let endpoint = self.home.shared.label.clone();
+        let endpoint = self.counted.home.shared.label.clone();
         if source.is_user() {
             UpstreamError::RequestBody { source }
         } else if source.is_parse() {
@@ -132,21 +143,15 @@ where
         // The last byte was read, but the connection has not noticed yet that the exchange is over.
         if self.is_alive(false) {
             self.reused = true;
-            let home = Rc::clone(&self.home);
+            let home = Rc::clone(&self.counted.home);
             home.put_back(self);
         }
     }
 }
 
-impl<B: Body + 'static> Drop for Connection<B> {
-    fn drop(&mut self) {
-        self.home.metrics.connection_left(ConnectionState::Active);
-    }
-}
-
 impl<B: Body + 'static> fmt::Debug for Connection<B> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Connection({})", self.home.shared.label)
+        write!(formatter, "Connection({})", self.counted.home.shared.label)
     }
 }
 
@@ -162,22 +167,12 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Waits for the engine's half of a 101 (RFC 9110 15.2.2): from then on bytes, not messages. The connection
-    /// counts as open until the returned guard is dropped.
-    pub async fn upgrade(
-        response: Response<Self>,
-    ) -> Result<(Upgraded, Option<Connection<B>>), hyper::Error> {
-        debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        let (parts, mut answer) = response.into_parts();
-        let mut upgraded = pin!(hyper::upgrade::on(Response::from_parts(parts, Empty)));
-        let upgraded = poll_fn(|context| {
-            if let Some(connection) = &mut answer.connection {
-                let _ = connection.driver.as_mut().poll(context);
-            }
-            upgraded.as_mut().poll(context)
-        })
-        .await?;
-        Ok((upgraded, answer.connection.take()))
+    /// The engine's half of a connection that has switched protocols (RFC 9110 15.2.2); `None` when it broke
+    /// instead.
+    pub async fn into_tunnel(mut self) -> Option<Tunnel<B>> {
+        let mut connection = self.connection.take()?;
+        poll_fn(|context| connection.driver.poll_without_shutdown(context)).await.ok()?;
+        Some(Tunnel { connection })
     }
 
     fn release(&mut self) {
@@ -186,9 +181,6 @@ where
         }
     }
 }
-
-/// Stands in for a body that nobody reads.
-struct Empty;
 
 impl<B> Body for Answer<B>
 where
@@ -204,7 +196,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
         if let Some(connection) = &mut this.connection {
-            let _ = connection.driver.as_mut().poll(context);
+            let _ = connection.driver.poll_without_shutdown(context);
         }
         let polled = Pin::new(&mut this.incoming).poll_frame(context);
         match &polled {
@@ -222,6 +214,24 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+/// The engine's half of a tunnel. The connection counts as open for as long as it lives.
+pub struct Tunnel<B: Body + 'static> {
+    connection: Connection<B>,
+}
+
+impl<B> Tunnel<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// The socket, what was read from it already, and what keeps the connection counted.
+    pub fn into_parts(self) -> (impl AsyncRead + AsyncWrite + Unpin, Bytes, impl Sized) {
+        let Connection { driver, counted, .. } = self.connection;
+        let Parts { io, read_buf, .. } = driver.into_parts();
+        (io.into_inner(), read_buf, counted)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Opens connections to endpoints, each within its deadline.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::upstream::stream::{Meter, Stream};
 
 /// hyper's half that moves bytes. Nobody spawns it: whoever uses the connection drives it, so that an exchange
 /// costs one task and no message between two.
-pub(super) type Driver<B> = Pin<Box<http1::upgrades::UpgradeableConnection<TokioIo<Stream>, B>>>;
+pub(super) type Driver<B> = Box<http1::Connection<TokioIo<Stream>, B>>;
 
 /// Largest response head that an engine may send, and most header lines in it. Generous: engines are ours, but
 /// one that goes mad must not take our memory with it.
@@ -53,7 +52,7 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|source| failed(io::Error::other(source)))?;
-    Ok((sender, Box::pin(driver.with_upgrades()), meter))
+    Ok((sender, Box::new(driver), meter))
 }
 
 async fn open(endpoint: &Endpoint) -> io::Result<TcpStream> {

@@ -106,6 +106,8 @@ families! {
     UPSTREAM_CONNECTIONS = Gauge "cutover_upstream_connections" [app, engine, endpoint, state];
     /// What went wrong with an endpoint. Attempts are counted, so a request may count more than once.
     UPSTREAM_FAILURES = Counter "cutover_upstream_failures_total" [app, engine, endpoint, kind];
+    /// Interim (1xx) responses of an endpoint other than 101: they are dropped.
+    UPSTREAM_INTERIM = Counter "cutover_upstream_interim_responses_total" [app, engine, endpoint];
     /// Attempts beyond a request's first, and what they achieved.
     RETRIES = Counter "cutover_retries_total" [app, engine, outcome];
     /// Client connections that are open now.

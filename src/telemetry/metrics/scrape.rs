@@ -61,6 +61,7 @@ pub(super) fn render(metrics: &Metrics, format: Format) -> String {
     let mut out = Exposition::new(format, 16_384 + picture.apps.len() * 4_096);
     picture.write_apps(metrics, &mut out);
     picture.write_endpoints(&mut out);
+    picture.write_interim(&mut out);
     picture.write_retries(&mut out);
     picture.write_listeners(&mut out);
     write_process_wide(metrics, &mut out);
@@ -207,6 +208,15 @@ impl Picture {
                 if let Some(count) = total(shards, |endpoint| &endpoint.failures[kind.index()]) {
                     failures.add(&[app, engine.as_str(), url, kind.as_str()], count);
                 }
+            }
+        }
+    }
+
+    fn write_interim(&self, out: &mut Exposition) {
+        let mut interim = out.family(&family::UPSTREAM_INTERIM);
+        for ((app, engine, url), EndpointPicture { shards, .. }) in &self.endpoints {
+            if let Some(count) = total(shards, |endpoint| &endpoint.interim) {
+                interim.add(&[app, engine.as_str(), url], count);
             }
         }
     }

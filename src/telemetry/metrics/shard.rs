@@ -182,11 +182,12 @@ pub struct EndpointMetrics {
     pub(super) shared: Arc<SharedEndpoint>,
     pub(super) connections: [Gauge; ConnectionState::COUNT],
     pub(super) failures: [Counter; UpstreamFailure::COUNT],
+    pub(super) interim: Counter,
 }
 
 impl EndpointMetrics {
     fn new(shared: Arc<SharedEndpoint>) -> Self {
-        Self { shared, connections: Default::default(), failures: Default::default() }
+        Self { shared, connections: Default::default(), failures: Default::default(), interim: Counter::default() }
     }
 
     /// A connection came into a state: one that opens for a request is `Active`, one given back is `Idle`.
@@ -197,6 +198,11 @@ impl EndpointMetrics {
     /// A connection left a state, for the other or for ever.
     pub fn connection_left(&self, state: ConnectionState) {
         self.connections[state.index()].add(-1);
+    }
+
+    /// Counts interim (1xx) responses, which are dropped.
+    pub fn record_interim(&self, responses: u32) {
+        self.interim.add(u64::from(responses));
     }
 
     /// Whether requests may go there: one verdict for all workers, told by whoever changes it.
