@@ -24,11 +24,9 @@ pub mod net;
 pub mod upstream;
 pub mod runtime;
 pub mod proxy;
+pub mod control;
+pub mod admin;
+pub mod worker;
+pub mod app;
 pub mod demo;
-/// CLI.
-pub mod cli {
-    /// Runs.
-    pub fn run(_: impl Iterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
-        std::process::ExitCode::SUCCESS
-    }
-}
+pub mod cli;

@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP beyond the bare status line that a stalled client gets.
 
 pub mod listener;
+pub mod doors;
 pub mod activity;
 pub mod stream;
 pub mod drain;

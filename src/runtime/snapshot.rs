@@ -78,13 +78,14 @@ pub struct Pool {
 }
 
 impl Snapshot {
-    /// Builds a generation. `keys` are the signing keys that hold where the configuration names no key file.
+    /// Builds a generation. `made_keys` are the signing keys that were made at start: they sign where the
+    /// configuration names no key file, and verify in any case, so that naming one later takes no ticket away.
     /// Endpoints that `previous` had are carried over, with their connections and counters. Nothing is started
     /// that could not be dropped again.
     pub fn build(
         config: Arc<Config>,
         hash: String,
-        keys: &[SigningKey],
+        made_keys: &[SigningKey],
         generation: u64,
         previous: Option<&Self>,
     ) -> Self {
@@ -96,7 +97,7 @@ impl Snapshot {
                 }
             }
         }
-        let keys = if config.ticket.keys.is_empty() { keys } else { &config.ticket.keys };
+        let keys: Vec<SigningKey> = config.ticket.keys.iter().chain(made_keys).cloned().collect();
         let apps = config
             .apps
             .iter()
@@ -106,7 +107,7 @@ impl Snapshot {
                 };
                 App {
                     name: app.name.clone(),
-                    rules: rules(app, &config, keys),
+                    rules: rules(app, &config, &keys),
                     roll: u64::from_be_bytes(*Sha256::digest(&app.name).first_chunk().expect("32 bytes")),
                     key_headers: key_headers(app),
                     annotate: app.annotate,
