@@ -16,6 +16,9 @@ pub(super) struct Written<T> {
     pub(super) at: At,
 }
 
+/// An item of an array that holds strings and tables.
+pub(super) type TextOrTable<'r> = Result<TableReader<'r>, Written<String>>;
+
 /// One table, being read.
 pub(super) struct TableReader<'r> {
     table: &'r DeTable<'r>,
@@ -138,7 +141,7 @@ impl<'r> TableReader<'r> {
         &mut self,
         key: &'static str,
         what: &str,
-    ) -> Option<Written<Vec<Result<Self, Written<String>>>>> {
+    ) -> Option<Written<Vec<TextOrTable<'r>>>> {
         let (array, at) = self.array(key, what)?;
         let mut found = Vec::new();
         for (value, at) in items(array, &at) {
