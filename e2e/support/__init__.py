@@ -1,0 +1,1 @@
+"""What the tests are told with: engines, the proxy, clients, and waiting without guessing."""
