@@ -3,6 +3,9 @@
 //! Pure and linear. In doubt it takes away too much: a log that lost a page name is a nuisance, a log that holds
 //! a one-time code is an incident.
 
+use std::cmp::Ordering;
+
+use memchr::{memchr, memchr2, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
 /// What stands where a secret stood.
@@ -43,7 +46,7 @@ const TOKEN_PAGES: [&str; 4] = ["reset-password", "recovery", "user-unlock", "re
 /// them so; `;` ends a parameter for some engines and belongs to the value for others, so a secret reaches up to
 /// the next `&`, and a name may also follow a `;`.
 pub fn redact_target(target: &str, out: &mut String) {
-    let query_at = target.find(['?', '#']).unwrap_or(target.len());
+    let query_at = memchr2(b'?', b'#', target.as_bytes()).unwrap_or(target.len());
     let (path, query) = target.split_at(query_at);
     redact_path(path, out);
     for (index, parameters) in query.split('&').enumerate() {
@@ -87,15 +90,13 @@ fn token_position(path: &str) -> Option<usize> {
 /// The segment that begins at a position, and where the one after it begins.
 fn segment_at(path: &str, at: usize) -> (&str, Option<usize>) {
     let rest = &path.as_bytes()[at..];
-    let mut end = 0;
-    while end < rest.len() {
-        if rest[end] == b'/' {
-            return (&path[at..at + end], Some(at + end + 1));
-        }
-        if rest[end..].len() >= 3 && rest[end..end + 3].eq_ignore_ascii_case(b"%2f") {
-            return (&path[at..at + end], Some(at + end + 3));
-        }
-        end += 1;
+    for position in memchr2_iter(b'/', b'%', rest) {
+        let slash = match &rest[position..] {
+            [b'/', ..] => 1,
+            [b'%', b'2', b'f' | b'F', ..] => 3,
+            _ => continue,
+        };
+        return (&path[at..at + position], Some(at + position + slash));
     }
     (&path[at..], None)
 }
@@ -122,14 +123,23 @@ fn redact_parameters(parameters: &str, out: &mut String) {
 fn is_secret(name: &str) -> bool {
     // `+` is a space in a form, and some engines trim names.
     let name = name.trim_start_matches('+');
+    if memchr(b'%', name.as_bytes()).is_none() {
+        return SECRET_NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+    }
     SECRET_NAMES.iter().any(|secret| decodes_to(name, secret))
 }
 
 /// Whether a text, percent-decoded and in lower case, is `plain`.
 fn decodes_to(encoded: &str, plain: &str) -> bool {
-    // Decoding never makes a text longer: most comparisons end here.
-    encoded.len() >= plain.len()
-        && percent_decode_str(encoded).map(|byte| byte.to_ascii_lowercase()).eq(plain.bytes())
+    // Decoding never makes a text longer, and one of the same length has nothing to decode: most comparisons
+    // end with that.
+    match encoded.len().cmp(&plain.len()) {
+        Ordering::Less => false,
+        Ordering::Equal => encoded.eq_ignore_ascii_case(plain),
+        Ordering::Greater => {
+            percent_decode_str(encoded).map(|byte| byte.to_ascii_lowercase()).eq(plain.bytes())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod record;
 mod sink;
+mod text;
 
 use std::cell::RefCell;
 use std::io;
@@ -73,7 +74,8 @@ impl AccessLog {
         self.open(log, if is_same { current.sender.clone() } else { None })
     }
 
-    /// Uses it from now on. What workers have collected still goes where it went before.
+    /// Uses it from now on. What workers have collected still goes where it went before, by a thread of its own:
+    /// in a file that is switched off and on again, lines of that moment may stand out of order.
     pub fn commit(&self, prepared: Prepared) {
         self.switch.store(Arc::new(prepared.settings));
         let mut writers = lock(&self.writers);

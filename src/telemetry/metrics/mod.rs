@@ -165,3 +165,6 @@ impl Shared {
         lock(&self.config)
     }
 }
+
+#[cfg(test)]
+mod tests;
