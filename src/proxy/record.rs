@@ -24,9 +24,8 @@ use crate::telemetry::metrics::AppMetrics;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::pool::WorkerEndpoint;
 
-/// The status under which a request is told whose client hung up before a response began. nginx's number for
-/// it; no client ever sees it.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// The status of a request whose client hung up before a response began: none was sent, and metrics show `none`.
+const NO_STATUS: u16 = 0;
 
 /// One request, as it will be told.
 pub struct Record {
@@ -70,7 +69,7 @@ impl Record {
             engine: None,
             method: MethodLabel::from(method),
             started,
-            status: CLIENT_CLOSED_REQUEST,
+            status: NO_STATUS,
             kind: None,
             upstream: None,
             at: None,
@@ -180,7 +179,7 @@ impl Record {
 
     /// The client hung up before a response began: nobody hears our answer, and it is not counted as one.
     pub fn client_gone(&mut self) {
-        self.status = CLIENT_CLOSED_REQUEST;
+        self.status = NO_STATUS;
     }
 
     /// Bytes of the response's body went out.
