@@ -8,10 +8,12 @@
 pub mod diff;
 pub mod edit;
 pub mod files;
+mod lines;
 pub mod model;
 mod parse;
 pub mod print;
 mod problem;
+mod problems;
 mod raw;
 mod reader;
 pub mod secret;

@@ -10,7 +10,8 @@ use toml::de::DeTable;
 
 use crate::config::files::{Asked, Content, Digest, Files, Reading, SubjectSets};
 use crate::config::model::Config;
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::Problem;
+use crate::config::problems::Problems;
 use crate::config::{raw, validate};
 
 /// A configuration that can be used.

@@ -5,7 +5,7 @@
 
 use toml::de::DeTable;
 
-use crate::config::problem::{At, Problems};
+use crate::config::problems::{At, Problems};
 use crate::config::reader::{TableReader, Written};
 
 const DURATION: &str = "a duration such as \"30s\"";

@@ -5,7 +5,7 @@
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::config::problem::{At, Problems, excerpt, nearest};
+use crate::config::problems::{At, Problems, excerpt, nearest};
 
 type Spanned<T> = toml::Spanned<T>;
 

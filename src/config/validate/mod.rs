@@ -5,6 +5,7 @@
 //! same; nothing of that is ever used, since an error rejects the whole file.
 
 mod app;
+mod keys;
 mod pool;
 mod secrets;
 mod server;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::config::files::Reading;
 use crate::config::model::Config;
-use crate::config::problem::{At, Problems, excerpt, nearest};
+use crate::config::problems::{At, Problems, excerpt, nearest};
 use crate::config::raw::{Integer, RawConfig, RawShutdown, RawTrust, Text, Texts};
 use crate::config::reader::Written;
 use crate::config::units::{self, UnitError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::model::{
     AccessLog, Admin, Limits, Listener, Log, LogFormat, LogLevel, TicketLifetime, TicketSettings,
 };
-use crate::config::problem::{At, excerpt};
+use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawAdmin, RawLimits, RawListener, RawLog, RawTicket};
 use crate::config::reader::Written;
 use crate::config::units;

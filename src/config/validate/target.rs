@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::files::{Content, Digest};
 use crate::config::model::SubjectList;
-use crate::config::problem::excerpt;
+use crate::config::problems::excerpt;
 use crate::config::raw::{RawHeader, RawTarget, Texts};
 use crate::config::reader::Written;
 use crate::config::validate::{Context, shown};
