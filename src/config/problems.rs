@@ -132,8 +132,13 @@ fn without_echoes(mut found: Vec<Found>, lines: &Lines<'_>) -> Vec<Found> {
     found
 }
 
-/// A piece of what the user wrote, fit for a message: short, and without control characters.
+/// A piece of what the user wrote, quoted for a message.
 pub(super) fn excerpt(text: &str) -> String {
+    if text.is_empty() { "an empty text".to_owned() } else { format!("`{}`", cut(text)) }
+}
+
+/// A piece of what the user wrote: short, and without control characters.
+pub(super) fn cut(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text
         .chars()
@@ -143,18 +148,26 @@ pub(super) fn excerpt(text: &str) -> String {
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
-    format!("`{shown}`")
+    shown
 }
 
-/// The name that was probably meant: at most a third of its letters differ.
+/// The name that was probably meant: a part of it, a little more of it, or at most a third of its letters
+/// differ.
 pub(super) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // Nothing that long is a slip of one of our names, and the comparison costs length times length.
     if written.len() > 64 {
         return None;
     }
+    let written = written.to_lowercase();
+    let distance = |name: &str| {
+        let is_first_word = name.strip_prefix(&written).is_some_and(|rest| rest.starts_with('_'));
+        let is_longer = written.strip_prefix(name).is_some_and(|rest| rest.len() <= 3);
+        let slips = strsim::damerau_levenshtein(&written, name);
+        if !written.is_empty() && (is_first_word || is_longer) { slips.min(1) } else { slips }
+    };
     names
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), name), name))
+        .map(|name| (distance(name), name))
         .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -166,11 +179,13 @@ mod tests {
 
     #[test]
     fn a_slip_finds_its_name() {
-        let names = ["percent", "salt", "keys", "endpoints"];
+        let names = ["percent", "salt", "keys", "endpoints", "connections"];
         for (written, meant) in [
             ("percnt", Some("percent")),
             ("Percent", Some("percent")),
             ("endpoint", Some("endpoints")),
+            ("percentage", Some("percent")),
+            ("connections_per_ip", None),
             ("preset", None),
             ("session", None),
             ("", None),

@@ -1,6 +1,8 @@
 //! What an operator writes, and what Cutover makes of it: mistakes, warnings, plans, edits, the effective
 //! configuration.
 
+#![allow(clippy::disallowed_methods)] // fixtures and examples are files
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::config::model::EndpointUrl;
-use crate::config::problems::excerpt;
+use crate::config::problems::{cut, excerpt};
 use crate::config::units::{UnitError, refuse};
 use crate::decide::host::HostPattern;
 
@@ -154,10 +154,6 @@ fn host_name(text: &str) -> Result<String, UnitError> {
         return refuse(format!("{} is no IPv4 address", excerpt(text)), "four numbers from 0 to 255");
     }
     Ok(name)
-}
-
-fn cut(text: &str) -> String {
-    excerpt(text).trim_matches('`').to_owned()
 }
 
 #[cfg(test)]

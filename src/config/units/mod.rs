@@ -241,7 +241,7 @@ mod tests {
             ("1e1", "`1e1` is written with an exponent"),
             ("nan", "`nan` is no percentage"),
             ("inf", "`inf` is no percentage"),
-            ("", "`` is no percentage"),
+            ("", "an empty text is no percentage"),
             ("%", "`%` is no percentage"),
             (".5", "`.5` is no percentage"),
             ("5.", "`5.` is no percentage"),
@@ -283,9 +283,15 @@ mod tests {
         ] {
             assert_eq!(duration(text).ok(), milliseconds.map(Duration::from_millis), "text {text:?}");
         }
-        for (milliseconds, text) in
-            [(0, "0"), (75_000, "75s"), (5_400_000, "90m"), (86_400_000, "24h"), (172_800_000, "2d"), (60_000, "60s"), (1500, "1500ms")]
-        {
+        for (milliseconds, text) in [
+            (0, "0"),
+            (75_000, "75s"),
+            (5_400_000, "90m"),
+            (86_400_000, "24h"),
+            (172_800_000, "2d"),
+            (60_000, "60s"),
+            (1500, "1500ms"),
+        ] {
             assert_eq!(write_duration(Duration::from_millis(milliseconds)), text);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::config::model::{App, OnUnavailable, Pool};
 use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawApp, RawPool, Text, Texts};
-use crate::config::reader::Written;
+use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::target::{Setting, targets};
 use crate::config::validate::{Context, keys, pool};
@@ -17,13 +17,12 @@ use crate::decide::target::Target;
 /// The metric label of whatever belongs to no app.
 const RESERVED: &str = "none";
 
-pub(super) fn apps(context: &mut Context<'_, '_>, raw: Vec<RawApp>, trusts: bool) -> Vec<App> {
+pub(super) fn apps(context: &mut Context<'_, '_>, raw: List<RawApp>, trusts: bool) -> Vec<App> {
     if raw.is_empty() {
-        let at = At { key: "apps".to_owned(), span: 0..0 };
-        context.problems.missing(&at, "there is no app", "add an [apps.NAME] table");
+        context.problems.missing(&raw.at, "there is no app", "add an [apps.NAME] table");
     }
     let mut claims = Claims::default();
-    raw.into_iter().filter_map(|raw| app(context, raw, trusts, &mut claims)).collect()
+    raw.items.into_iter().filter_map(|raw| app(context, raw, trusts, &mut claims)).collect()
 }
 
 /// Who claimed what first.
@@ -60,7 +59,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     };
     let setting = Setting { keys: &keys, trusts };
     let (targets, subject_lists) =
-        targets(context, raw_targets.map(|targets| targets.value).unwrap_or_default(), &setting);
+        targets(context, raw_targets.map(|targets| targets.items).unwrap_or_default(), &setting);
     let on_unavailable_at = on_unavailable.as_ref().map(|written| written.at.clone());
     let on_unavailable = self::on_unavailable(context, &on_unavailable);
 
@@ -121,12 +120,12 @@ fn hosts(context: &Context<'_, '_>, app: &At, raw: &Texts, claims: &mut Claims) 
         }
         return Vec::new();
     };
-    if raw.value.is_empty() {
+    if raw.is_empty() {
         let hint = "leave the key out to answer for every host that no other app claims";
         context.error(&raw.at, "the list of hosts is empty", hint);
     }
     let mut hosts = Vec::new();
-    for item in &raw.value {
+    for item in &raw.items {
         let Some(host) = HostPattern::parse(&item.value) else {
             context.error(&item.at, format!("{} is no host", excerpt(&item.value)), host_hint(&item.value));
             continue;
@@ -171,7 +170,7 @@ fn on_unavailable(context: &Context<'_, '_>, written: &Text) -> OnUnavailable {
 /// Where a pool says that it has no endpoints.
 fn emptiness(pool: &Option<RawPool>) -> Option<At> {
     let endpoints = pool.as_ref()?.endpoints.as_ref()?;
-    endpoints.value.is_empty().then(|| endpoints.at.clone())
+    endpoints.is_empty().then(|| endpoints.at.clone())
 }
 
 /// An engine may be without endpoints once nobody can be decided for it.

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::config::problems::{excerpt, nearest};
+use crate::config::problems::{cut, excerpt, nearest};
 use crate::config::raw::Texts;
 use crate::config::reader::Written;
 use crate::config::validate::Context;
@@ -30,11 +30,11 @@ const ADDRESSES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 pub(super) fn keys(context: &Context<'_, '_>, raw: &Texts, trusts: bool) -> Vec<KeySource> {
     let Some(raw) = raw else { return vec![KeySource::Device] };
-    if raw.value.is_empty() {
+    if raw.is_empty() {
         context.error(&raw.at, "the list of keys is empty", "without a key everybody stays on classic");
     }
     let mut keys: Vec<KeySource> = Vec::new();
-    for item in &raw.value {
+    for item in &raw.items {
         let Some(key) = self::key(context, item) else { continue };
         if keys.contains(&key) {
             context.error(&item.at, format!("the key {} is listed twice", excerpt(&item.value)), "");
@@ -65,7 +65,7 @@ fn key(context: &Context<'_, '_>, item: &Written<String>) -> Option<KeySource> {
         ("device", None) => Some(KeySource::Device),
         ("device", Some(_)) => refuse(format!("{shown} is no key"), "write \"device\" alone"),
         ("header" | "jwt" | "cookie" | "query", None | Some("")) => {
-            refuse(format!("{shown} names no {prefix}"), &format!("write \"{prefix}:NAME\""))
+            refuse(format!("{shown} lacks a name"), &format!("write \"{prefix}:NAME\""))
         }
         ("header", Some(name)) => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(header) if NO_KEYS.contains(&header.as_str()) => refuse(
@@ -92,7 +92,7 @@ fn key(context: &Context<'_, '_>, item: &Written<String>) -> Option<KeySource> {
             let hint = match (nearest(prefix, PREFIXES), name) {
                 (Some("device"), _) => "did you mean \"device\"?".to_owned(),
                 (Some(meant), Some(name)) => {
-                    format!("did you mean \"{meant}:{}\"?", excerpt(name).trim_matches('`'))
+                    format!("did you mean \"{meant}:{}\"?", cut(name))
                 }
                 (Some(meant), None) => format!("did you mean \"{meant}:NAME\"?"),
                 (None, _) => {

@@ -103,7 +103,8 @@ impl Context<'_, '_> {
             Ok(number) if range.contains(&number) => number,
             Ok(_) | Err(_) => {
                 let (least, most) = range.into_inner();
-                let message = format!("{} must be from {least} to {most}", last_key(&written.at));
+                let range = if least == most { least.to_string() } else { format!("from {least} to {most}") };
+                let message = format!("{} must be {range}", last_key(&written.at));
                 self.error(&written.at, message, "");
                 default
             }
@@ -158,7 +159,7 @@ impl Context<'_, '_> {
     }
 
     fn networks(&self, written: &Texts) -> Vec<ipnet::IpNet> {
-        let items = written.iter().flat_map(|list| &list.value);
+        let items = written.iter().flat_map(|list| &list.items);
         items.filter_map(|item| self.unit(&item.at, units::network(&item.value))).collect()
     }
 
