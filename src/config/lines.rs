@@ -10,12 +10,15 @@ pub(super) struct Lines<'t> {
     starts: Vec<usize>,
 }
 
-/// The last place that was counted, so that many problems on one long line are counted once.
+/// The line that was shown last, and how far its characters are counted: many problems on one long line must
+/// not cost its length each.
 #[derive(Default)]
 pub(super) struct Cursor {
+    line: Option<usize>,
     offset: usize,
-    line: usize,
     column: usize,
+    shown: Vec<char>,
+    hidden: Vec<char>,
 }
 
 /// Characters of a source line that are shown.
@@ -42,47 +45,34 @@ impl<'t> Lines<'t> {
         self.text.get(start..end).unwrap_or_default().trim_end_matches(['\n', '\r'])
     }
 
+    /// The place of a span. With `hidden` nothing that is quoted in its line is shown.
     pub(super) fn place(&self, span: &Range<usize>, hidden: bool, cursor: &mut Cursor) -> Place {
         let index = self.index(span.start);
         let line = self.line(index);
         let start = self.starts[index];
         let offset = floor_boundary(line, span.start.saturating_sub(start));
-        let (from, counted) = if cursor.line == index && cursor.offset <= offset {
-            (cursor.offset, cursor.column)
-        } else {
-            (0, 0)
-        };
-        let column = counted + line[from..offset].chars().count();
-        *cursor = Cursor { offset, line: index, column };
-
-        // The window is cut in characters around the place, so that the carets always fall under it.
-        let cut_before = if column > WIDEST - LEAD / 2 { column - LEAD } else { 0 };
-        let window_start = floor_boundary(line, back(line, offset, column - cut_before));
-        let window: String = line[window_start..].chars().take(WIDEST).collect();
-        let cut_after = window_start + window.len() < line.len();
         let end = floor_boundary(line, span.end.saturating_sub(start));
-        let width = line.get(offset..end).map_or(1, |marked| marked.chars().take(WIDEST).count());
-
-        let mut source = String::new();
-        if cut_before > 0 {
-            source.push('…');
+        if cursor.line != Some(index) {
+            let (shown, hidden) = (masked(line, false), masked(line, true));
+            *cursor = Cursor { line: Some(index), offset: 0, column: 0, shown, hidden };
+        } else if offset < cursor.offset {
+            (cursor.offset, cursor.column) = (0, 0);
         }
-        let marked_start = source.chars().count() + column - cut_before;
-        source.push_str(&masked(&window, hidden));
-        let shown = source.chars().count();
-        if cut_after {
-            source.push('…');
-        }
-        let marked = marked_start..(marked_start + width.max(1)).min(shown.max(marked_start + 1));
-        Place { line: index + 1, column: column + 1, source, marked }
-    }
-}
+        let column = cursor.column + line[cursor.offset..offset].chars().count();
+        (cursor.offset, cursor.column) = (offset, column);
 
-/// The offset `characters` before `offset`.
-fn back(line: &str, offset: usize, characters: usize) -> usize {
-    match characters.checked_sub(1) {
-        Some(nth) => line[..offset].char_indices().rev().nth(nth).map_or(0, |(index, _)| index),
-        None => offset,
+        // Masked whole before it is cut: a cut could separate a secret from what gives it away.
+        let characters = if hidden { &cursor.hidden } else { &cursor.shown };
+        let from = if column > WIDEST - LEAD / 2 { column - LEAD } else { 0 };
+        let to = (from + WIDEST).min(characters.len());
+        let before = if from > 0 { "…" } else { "" };
+        let after = if to < characters.len() { "…" } else { "" };
+        let source =
+            before.chars().chain(characters[from..to].iter().copied()).chain(after.chars()).collect();
+        let width = line.get(offset..end).map_or(0, |marked| marked.chars().take(WIDEST).count());
+        let first = before.chars().count() + column - from;
+        let last = first + width.min(to.saturating_sub(column)).max(1);
+        Place { line: index + 1, column: column + 1, source, marked: first..last }
     }
 }
 
@@ -95,10 +85,10 @@ fn floor_boundary(line: &str, offset: usize) -> usize {
     offset
 }
 
-/// A piece of source that is safe to show, one character for one: no control characters (a terminal would obey
-/// them), no user information of URLs, and with `hidden` nothing that is quoted.
-fn masked(source: &str, hidden: bool) -> String {
-    let mut characters: Vec<char> = source
+/// A source line that is safe to show, one character for one: no control characters (a terminal would obey
+/// them), no user information of URLs, no value of anything called a password, and with `hidden` no value at all.
+fn masked(line: &str, hidden: bool) -> Vec<char> {
+    let mut characters: Vec<char> = line
         .chars()
         .map(|character| match character {
             '\t' => ' ',
@@ -108,6 +98,8 @@ fn masked(source: &str, hidden: bool) -> String {
         .collect();
     let mut quote = None;
     let mut authority: Option<usize> = None;
+    let mut name = String::new();
+    let mut conceals = false;
     for index in 0..characters.len() {
         let character = characters[index];
         match authority {
@@ -123,13 +115,31 @@ fn masked(source: &str, hidden: bool) -> String {
         }
         match quote {
             Some(open) if character == open => quote = None,
-            Some(_) if hidden => characters[index] = '*',
+            Some(_) if hidden || conceals => characters[index] = '*',
             Some(_) => {}
             None if matches!(character, '"' | '\'') => quote = Some(character),
+            None if conceals && character.is_alphanumeric() => characters[index] = '*',
+            None if character == '=' => conceals |= hidden || is_secret(&name),
+            None if is_of_name(character) => {
+                if index > 0 && !is_of_name(characters[index - 1]) {
+                    name.clear();
+                }
+                name.push(character);
+            }
             None => {}
         }
     }
-    characters.into_iter().collect()
+    characters
+}
+
+fn is_of_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
+}
+
+/// Whether a key by this name may hold a secret itself, rather than the path of one.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !name.ends_with("_file") && ["token", "secret", "passw"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -164,11 +174,23 @@ mod tests {
 
     #[test]
     fn nothing_that_may_be_secret_or_moves_a_terminal_is_shown() {
-        assert_eq!(
-            masked("\"http://user:pass@host\"\u{1b}[2J", false),
-            "\"http://*********@host\"\u{fffd}[2J"
-        );
-        assert_eq!(masked("token = \"abc\" # x", true), "token = \"***\" # x");
+        for (line, hidden, expected) in [
+            ("\"http://user:pass@host\"\u{1b}[2J", false, "\"http://*********@host\"\u{fffd}[2J"),
+            ("token = \"abc\" # x", false, "token = \"***\" # *"),
+            ("admin = { bind = 'b', token=abc }", false, "admin = { bind = 'b', token=*** }"),
+            ("token_file = \"abc\"", false, "token_file = \"abc\""),
+            ("keys = [\"abc\", 12]", true, "keys = [\"***\", **]"),
+            ("  \"x@y\",", true, "  \"***\","),
+        ] {
+            assert_eq!(masked(line, hidden).into_iter().collect::<String>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_cut_line_keeps_its_secrets() {
+        let text = format!("x = {{ token = \"{}\", y = 1 }}", "s".repeat(200));
+        let shown = shown(&text, 220..221);
+        assert!(shown.contains("1 | …***") && !shown.contains("ss"), "{shown}");
     }
 
     #[test]

@@ -209,8 +209,9 @@ impl<'r> TableReader<'r> {
             };
             let message = format!("unknown key {}", excerpt(key.get_ref()));
             // A key that we do not know may well be a password somebody hoped we would take.
-            let is_text = matches!(value.get_ref(), DeValue::String(_));
-            if is_text && ["token", "secret", "pass", "key"].iter().any(|word| key.get_ref().contains(word)) {
+            let is_value = !matches!(value.get_ref(), DeValue::Table(_));
+            if is_value && ["token", "secret", "pass", "key"].iter().any(|word| key.get_ref().contains(word))
+            {
                 self.problems.hidden_error(&at, message, hint);
             } else {
                 self.problems.error(&at, message, hint);

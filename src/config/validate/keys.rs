@@ -1,5 +1,7 @@
 //! The rules of `keys`: where an app looks for its subjects.
 
+use std::collections::HashSet;
+
 use http::HeaderName;
 
 use crate::config::problems::{cut, excerpt, nearest};
@@ -33,19 +35,22 @@ pub(super) fn keys(context: &Context<'_, '_>, raw: &Texts, trusts: bool) -> Vec<
     if raw.is_empty() {
         context.error(&raw.at, "the list of keys is empty", "without a key everybody stays on classic");
     }
+    let mut seen = HashSet::new();
     let mut keys: Vec<KeySource> = Vec::new();
     for item in &raw.items {
         let Some(key) = self::key(context, item) else { continue };
-        if keys.contains(&key) {
+        if !seen.insert(key.to_string()) {
             context.error(&item.at, format!("the key {} is listed twice", excerpt(&item.value)), "");
-        } else if keys.contains(&KeySource::Device) {
+        } else if keys.last() == Some(&KeySource::Device) {
             let hint = "`device` always finds something: write it last";
             context.error(&item.at, format!("{} comes after `device`", excerpt(&item.value)), hint);
         } else if matches!(key, KeySource::Header(_)) && !trusts {
             let message = format!("{} never counts: nobody is trusted to set it", excerpt(&item.value));
             context.problems.warning(&item.at, message, "list the proxies that set it in trust.proxies");
         }
-        keys.push(key);
+        // `device` stays the last, so that every key behind it is told.
+        let place = keys.len() - usize::from(keys.last() == Some(&KeySource::Device));
+        keys.insert(place, key);
     }
     keys
 }
