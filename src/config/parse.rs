@@ -70,7 +70,9 @@ pub(super) fn parse_after(
     previous: Option<&Loaded>,
 ) -> Result<Loaded, Rejected> {
     let name = path.display().to_string();
-    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+    // Some editors begin a file with a byte order mark; no column should count it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
         let hint = "a listener and one app with its two engines are the least there can be";
         return Err(Rejected::whole(path, &name, "the file is empty", hint));
     }

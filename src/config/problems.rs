@@ -93,7 +93,8 @@ impl Problems {
         let (mut errors, mut warnings) = (Vec::new(), Vec::new());
         for Found { severity, at, kind, message, hint } in found {
             // An empty span at the start is the file as a whole: nothing is written there to point at.
-            let place = (at.span != (0..0)).then(|| lines.place(&at.span, kind == Kind::Hidden, &mut cursor));
+            let is_written = at.span != (0..0) || kind == Kind::Syntax;
+            let place = is_written.then(|| lines.place(&at.span, kind == Kind::Hidden, &mut cursor));
             let problem = Problem { severity, file: file.to_owned(), key: at.key, place, message, hint };
             match severity {
                 Severity::Error => errors.push(problem),
