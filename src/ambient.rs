@@ -29,6 +29,8 @@ pub struct Ambient {
     /// The wall clock read last, and when: reading both clocks for every request buys nothing, since the
     /// wall clock is only used in whole seconds.
     wall: Cell<(Instant, u64)>,
+    /// The monotonic clock when it was last read.
+    recent: Cell<Instant>,
 }
 
 /// How long a reading of the wall clock is good for.
@@ -40,12 +42,13 @@ impl Ambient {
         Self {
             dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             wall: Cell::new((Instant::now(), unix_seconds())),
+            recent: Cell::new(Instant::now()),
         }
     }
 
     /// The present, with one throw of the dice.
     pub fn moment(&self) -> Moment {
-        let monotonic = Instant::now();
+        let monotonic = self.instant();
         let (read_at, mut wall) = self.wall.get();
         if monotonic.saturating_duration_since(read_at) > WALL_TOLERANCE {
             wall = unix_seconds();
@@ -56,7 +59,20 @@ impl Ambient {
 
     /// The monotonic clock alone, for the end of a measurement.
     pub fn instant(&self) -> Instant {
-        Instant::now()
+        let now = Instant::now();
+        self.recent.set(now);
+        now
+    }
+
+    /// The monotonic clock when this thread last read it: at most a tick of the worker ago, and free.
+    pub fn recent(&self) -> Instant {
+        self.recent.get()
+    }
+
+    /// The wall clock in milliseconds since the Unix epoch, for the access log.
+    pub fn unix_millis(&self) -> u64 {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// One throw of the dice.

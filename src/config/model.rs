@@ -23,6 +23,8 @@ use crate::decide::ticket::SigningKey;
 /// A whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The folder of the configuration file, at which its relative paths start. Paths below are joined to it.
+    pub folder: PathBuf,
     /// Worker threads; `None`: one per core.
     pub workers: Option<NonZeroUsize>,
     /// Where we accept; at least one, no address twice.
@@ -55,6 +57,8 @@ pub struct Listener {
 pub struct Admin {
     /// Address and port.
     pub bind: SocketAddr,
+    /// Where the token came from.
+    pub token_file: Option<PathBuf>,
     /// Needed for every write, and for everything but probes when `bind` is not loopback.
     pub token: Option<Secret>,
 }
@@ -120,6 +124,16 @@ pub enum LogFormat {
     Text,
 }
 
+impl LogFormat {
+    /// The name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
 /// Severity of log events, as `tracing` names it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LogLevel {
@@ -133,6 +147,22 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+impl LogLevel {
+    /// All levels, from grave to chatty.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// Where access records go.
@@ -167,6 +197,8 @@ pub struct App {
     pub on_unavailable: OnUnavailable,
     /// Targeting rules in file order; the first that names a request wins.
     pub targets: Vec<Target>,
+    /// Where the subjects of each target came from, in the order of `targets`.
+    pub subject_lists: Vec<SubjectList>,
     /// The Classic engine's pool.
     pub classic: Pool,
     /// The Identity engine's pool.
@@ -186,6 +218,15 @@ impl App {
     pub fn mints_tickets(&self) -> bool {
         self.keys.last() == Some(&KeySource::Device)
     }
+}
+
+/// Where a target's subjects came from: the rule itself holds them all in one set.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SubjectList {
+    /// Those that the configuration lists, as written.
+    pub inline: Vec<String>,
+    /// The file that lists the others.
+    pub file: Option<PathBuf>,
 }
 
 /// What happens to requests whose engine cannot serve.

@@ -3,11 +3,16 @@
 //! Nothing here waits, opens a socket or a file, reads a clock or writes a log. Time and dice come in with a
 //! [`Moment`](crate::ambient::Moment), so every answer can be given again.
 
-pub mod balance;
-pub mod bucket;
-pub mod cookies;
 pub mod engine;
-pub mod host;
 pub mod subject;
-pub mod target;
+pub mod identify;
+pub mod bucket;
 pub mod ticket;
+pub mod cookies;
+pub mod target;
+pub mod decision;
+pub mod host;
+pub mod headers;
+pub mod redact;
+pub mod balance;
+pub mod retry;

@@ -1,0 +1,140 @@
+//! What changes in the apps.
+
+use crate::config::diff::change::{Cause, Change};
+use crate::config::diff::server::setting;
+use crate::config::diff::targets::{self, Side, has};
+use crate::config::model::{App, Config, Connections, EndpointSpec, OnUnavailable, Pool, Timeouts};
+use crate::config::units::write_duration;
+use crate::decide::balance::Balance;
+use crate::decide::engine::Engine;
+use crate::decide::host::HostPattern;
+use crate::decide::subject::KeySource;
+
+pub(super) fn changes(old: &Config, new: &Config, changes: &mut Vec<Change>) {
+    let find = |config: &'_ Config, name: &str| config.apps.iter().position(|app| app.name == name);
+    for app in old.apps.iter().filter(|app| find(new, &app.name).is_none()) {
+        changes.push(Change::AppRemoved { app: app.name.clone() });
+    }
+    for app in &new.apps {
+        match find(old, &app.name) {
+            None => changes.push(Change::AppAdded { app: app.name.clone(), share: app.share }),
+            Some(before) => {
+                let before = Side { app: &old.apps[before], trusts: !old.trusted_proxies.is_empty() };
+                let after = Side { app, trusts: !new.trusted_proxies.is_empty() };
+                app_changes(before, after, changes);
+            }
+        }
+    }
+}
+
+fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
+    let App {
+        name: app,
+        hosts,
+        salt,
+        epoch,
+        keys,
+        share,
+        annotate,
+        on_unavailable,
+        targets: _,
+        subject_lists: _,
+        classic,
+        identity,
+    } = old.app;
+    host_changes(app, hosts, &new.app.hosts, has(Engine::Identity, old.app), changes);
+
+    let consented = new.app.epoch > *epoch;
+    let mut reshuffle = |cause| {
+        changes.push(Change::Reshuffled { app: app.clone(), cause, epoch: *epoch, consented });
+    };
+    let salt_differs = *salt != new.app.salt;
+    if salt_differs {
+        reshuffle(Cause::Salt);
+    }
+    let keys_differ = *keys != new.app.keys;
+    if keys_differ {
+        reshuffle(Cause::Keys { from: written(keys), to: written(&new.app.keys) });
+    }
+    if *epoch != new.app.epoch {
+        let mints = old.app.mints_tickets();
+        changes.push(Change::Epoch { app: app.clone(), from: *epoch, to: new.app.epoch, mints });
+    }
+    if *share != new.app.share {
+        let anew = salt_differs || keys_differ;
+        changes.push(Change::Share { app: app.clone(), from: *share, to: new.app.share, anew });
+    }
+    targets::changes(old, new, changes);
+    setting(changes, &format!("apps.{app}.annotate"), annotate, &new.app.annotate, bool::to_string);
+    let shown = |policy: &OnUnavailable| policy.as_str().to_owned();
+    setting(changes, &format!("apps.{app}.on_unavailable"), on_unavailable, &new.app.on_unavailable, shown);
+    pool_changes(app, Engine::Classic, classic, &new.app.classic, changes);
+    pool_changes(app, Engine::Identity, identity, &new.app.identity, changes);
+}
+
+fn written(keys: &[KeySource]) -> String {
+    let keys: Vec<String> = keys.iter().map(KeySource::to_string).collect();
+    format!("[{}]", keys.join(", "))
+}
+
+fn host_changes(
+    app: &str,
+    old: &[HostPattern],
+    new: &[HostPattern],
+    may_move_back: bool,
+    changes: &mut Vec<Change>,
+) {
+    // No host at all stands for all that are left over.
+    let all = |hosts: &[HostPattern]| -> Vec<Option<HostPattern>> {
+        if hosts.is_empty() { vec![None] } else { hosts.iter().cloned().map(Some).collect() }
+    };
+    let (old, new) = (all(old), all(new));
+    for host in old.iter().filter(|host| !new.contains(host)) {
+        changes.push(Change::HostRemoved { app: app.to_owned(), host: host.clone(), may_move_back });
+    }
+    for host in new.iter().filter(|host| !old.contains(host)) {
+        changes.push(Change::HostAdded { app: app.to_owned(), host: host.clone() });
+    }
+}
+
+fn pool_changes(app: &str, engine: Engine, old: &Pool, new: &Pool, changes: &mut Vec<Change>) {
+    let Pool { endpoints, balance, timeouts, connections } = old;
+    let find = |list: &[EndpointSpec], spec: &EndpointSpec| {
+        list.iter().find(|other| other.url == spec.url).map(|other| other.weight)
+    };
+    let (app_name, url) = (|| app.to_owned(), |spec: &EndpointSpec| spec.url.clone());
+    for spec in endpoints.iter().filter(|spec| find(&new.endpoints, spec).is_none()) {
+        changes.push(Change::EndpointRemoved { app: app_name(), engine, url: url(spec) });
+    }
+    for spec in &new.endpoints {
+        match find(endpoints, spec) {
+            None => changes.push(Change::EndpointAdded { app: app_name(), engine, url: url(spec) }),
+            Some(from) if from != spec.weight => changes.push(Change::EndpointWeight {
+                app: app_name(),
+                engine,
+                url: url(spec),
+                from,
+                to: spec.weight,
+            }),
+            Some(_) => {}
+        }
+    }
+    let key = |name: &str| format!("apps.{app}.{engine}.{name}");
+    let shown = |balance: &Balance| balance.as_str().to_owned();
+    setting(changes, &key("balance"), balance, &new.balance, shown);
+
+    let Timeouts { connect, response, idle } = timeouts;
+    let durations = [
+        ("timeouts.connect", connect, &new.timeouts.connect),
+        ("timeouts.response", response, &new.timeouts.response),
+        ("timeouts.idle", idle, &new.timeouts.idle),
+        ("connections.queue_timeout", &connections.queue_timeout, &new.connections.queue_timeout),
+    ];
+    for (name, old, new) in durations {
+        setting(changes, &key(name), old, new, |duration| write_duration(*duration));
+    }
+    let Connections { idle, max, queue, queue_timeout: _ } = connections;
+    setting(changes, &key("connections.idle"), idle, &new.connections.idle, usize::to_string);
+    setting(changes, &key("connections.max"), max, &new.connections.max, std::num::NonZeroUsize::to_string);
+    setting(changes, &key("connections.queue"), queue, &new.connections.queue, usize::to_string);
+}

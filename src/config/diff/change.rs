@@ -1,0 +1,492 @@
+//! One change: what it is, what it does to people, when it applies, and whether it needs consent.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+
+use crate::config::diff::{Moves, Refusal};
+use crate::config::model::EndpointUrl;
+use crate::decide::bucket::Share;
+use crate::decide::engine::Engine;
+use crate::decide::host::HostPattern;
+
+/// What an edit does to people, from nothing to everything.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Verdict {
+    /// Nobody moves.
+    Unchanged,
+    /// Some move to the Identity engine, nobody back.
+    Widens,
+    /// Some move back, or may.
+    MovesBack,
+    /// Some are placed anew, wherever they stood.
+    Reshuffles,
+}
+
+impl Verdict {
+    /// The exit code of `cutover plan`.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Unchanged | Self::Widens => 0,
+            Self::MovesBack => 3,
+            Self::Reshuffles => 4,
+        }
+    }
+}
+
+/// When a change takes effect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Applies {
+    /// With the reload, at once.
+    Live,
+    /// With the reload, by opening and closing listeners.
+    Rebinds,
+    /// Not before the process is started anew.
+    AfterRestart,
+}
+
+/// One difference between two configurations. No secret is in any of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// A listener is opened.
+    ListenerAdded(SocketAddr),
+    /// A listener is closed, and drained.
+    ListenerRemoved(SocketAddr),
+    /// The admin listener moves.
+    AdminBind {
+        /// Where it was.
+        from: SocketAddr,
+        /// Where it goes.
+        to: SocketAddr,
+    },
+    /// The admin token is another one, or is there for the first time, or gone.
+    AdminToken,
+    /// Other peers are believed.
+    Trust {
+        /// Who is believed from now on.
+        gained: Vec<IpNet>,
+        /// Who is not any more.
+        lost: Vec<IpNet>,
+        /// Whether an app reads headers that only those may set: then people are recognised differently.
+        decides: bool,
+    },
+    /// The number of workers.
+    Workers {
+        /// As written: 0 is one per core.
+        from: usize,
+        /// As written.
+        to: usize,
+    },
+    /// The keys that sign tickets.
+    SigningKeys(SigningChange),
+    /// A value that moves nobody.
+    Setting {
+        /// The key path.
+        key: String,
+        /// As operators write it.
+        from: String,
+        /// As operators write it.
+        to: String,
+    },
+    /// An app is new.
+    AppAdded {
+        /// Its name.
+        app: String,
+        /// Its share.
+        share: Share,
+    },
+    /// An app is gone.
+    AppRemoved {
+        /// Its name.
+        app: String,
+    },
+    /// An app claims another host.
+    HostAdded {
+        /// Which app.
+        app: String,
+        /// `None`: every host that no other app claims.
+        host: Option<HostPattern>,
+    },
+    /// An app gives up a host.
+    HostRemoved {
+        /// Which app.
+        app: String,
+        /// `None`: every host that no other app claims.
+        host: Option<HostPattern>,
+        /// Whether somebody may have been on the Identity engine there.
+        may_move_back: bool,
+    },
+    /// Another part of the line belongs to the Identity engine.
+    Share {
+        /// Which app.
+        app: String,
+        /// The share before.
+        from: Share,
+        /// The share after.
+        to: Share,
+        /// Whether everybody gets another place on the line by the same edit.
+        anew: bool,
+    },
+    /// Everybody gets another place on the line.
+    Reshuffled {
+        /// Which app.
+        app: String,
+        /// Why.
+        cause: Cause,
+        /// The epoch before.
+        epoch: u32,
+        /// Whether the same edit raises it.
+        consented: bool,
+    },
+    /// Tickets count no more.
+    Epoch {
+        /// Which app.
+        app: String,
+        /// The epoch before.
+        from: u32,
+        /// The epoch after.
+        to: u32,
+        /// Whether browsers are known by their ticket.
+        mints: bool,
+    },
+    /// A targeting rule.
+    Target {
+        /// Which app.
+        app: String,
+        /// Its name.
+        target: String,
+        /// What is different.
+        change: TargetChange,
+        /// Whether somebody whom no list names may lose the Identity engine.
+        may_move_back: bool,
+    },
+    /// The rules are in another order.
+    TargetOrder {
+        /// Which app.
+        app: String,
+        /// Whether somebody whom no list names may lose the Identity engine.
+        may_move_back: bool,
+    },
+    /// What the rules' changes do to the subjects that they list, counted.
+    Listed {
+        /// Which app.
+        app: String,
+        /// Who moves which way.
+        moves: Moves,
+    },
+    /// An endpoint is new.
+    EndpointAdded {
+        /// Which app.
+        app: String,
+        /// Which pool.
+        engine: Engine,
+        /// Which address.
+        url: EndpointUrl,
+    },
+    /// An endpoint is gone.
+    EndpointRemoved {
+        /// Which app.
+        app: String,
+        /// Which pool.
+        engine: Engine,
+        /// Which address.
+        url: EndpointUrl,
+    },
+    /// An endpoint gets another part of the requests.
+    EndpointWeight {
+        /// Which app.
+        app: String,
+        /// Which pool.
+        engine: Engine,
+        /// Which address.
+        url: EndpointUrl,
+        /// The weight before.
+        from: u32,
+        /// The weight after.
+        to: u32,
+    },
+}
+
+/// Why everybody is placed anew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// The salt is another one.
+    Salt,
+    /// Subjects are known by other keys.
+    Keys {
+        /// As written before.
+        from: String,
+        /// As written now.
+        to: String,
+    },
+}
+
+/// How the signing keys differ.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SigningChange {
+    /// The key that signed is still among them: its tickets count.
+    Rotated {
+        /// Whether another key signs from now on.
+        signs_anew: bool,
+        /// How many older keys are gone.
+        dropped: usize,
+    },
+    /// The key that signed is gone, and with it every ticket that is not very old.
+    Lost {
+        /// Apps whose browsers are known by their ticket, and whose epoch the edit does not raise.
+        unconsented: Vec<String>,
+        /// Whether browsers of any app are known by their ticket.
+        mints: bool,
+    },
+}
+
+/// How a targeting rule differs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TargetChange {
+    /// It is new, and sends to this engine.
+    Added(Engine),
+    /// It is gone, and sent to this engine.
+    Removed(Engine),
+    /// These keys of it differ.
+    Changed(Vec<&'static str>),
+}
+
+impl Change {
+    /// What it does to people.
+    pub fn verdict(&self) -> Verdict {
+        let back_if = |moves_back: bool| if moves_back { Verdict::MovesBack } else { Verdict::Unchanged };
+        match self {
+            Self::ListenerAdded(_)
+            | Self::ListenerRemoved(_)
+            | Self::AdminBind { .. }
+            | Self::AdminToken
+            | Self::Workers { .. }
+            | Self::Setting { .. }
+            | Self::HostAdded { .. }
+            | Self::EndpointAdded { .. }
+            | Self::EndpointRemoved { .. }
+            | Self::EndpointWeight { .. }
+            | Self::SigningKeys(SigningChange::Rotated { .. } | SigningChange::Lost { mints: false, .. })
+            | Self::Epoch { mints: false, .. } => Verdict::Unchanged,
+            Self::AppAdded { share, .. } => {
+                if *share == Share::NONE {
+                    Verdict::Unchanged
+                } else {
+                    Verdict::Widens
+                }
+            }
+            Self::AppRemoved { .. } => Verdict::MovesBack,
+            Self::HostRemoved { may_move_back, .. } | Self::TargetOrder { may_move_back, .. } => {
+                back_if(*may_move_back)
+            }
+            Self::Trust { decides, .. } => back_if(*decides),
+            Self::Share { from, to, .. } => {
+                if to < from {
+                    Verdict::MovesBack
+                } else {
+                    Verdict::Widens
+                }
+            }
+            Self::Target { may_move_back: true, .. } => Verdict::MovesBack,
+            Self::Target { may_move_back: false, .. } => Verdict::Widens,
+            Self::Listed { moves, .. } => {
+                if moves.back > 0 {
+                    Verdict::MovesBack
+                } else if moves.to_identity > 0 {
+                    Verdict::Widens
+                } else {
+                    Verdict::Unchanged
+                }
+            }
+            Self::Reshuffled { .. }
+            | Self::Epoch { mints: true, .. }
+            | Self::SigningKeys(SigningChange::Lost { mints: true, .. }) => Verdict::Reshuffles,
+        }
+    }
+
+    /// When it takes effect.
+    pub fn applies(&self) -> Applies {
+        match self {
+            Self::ListenerAdded(_) | Self::ListenerRemoved(_) | Self::AdminBind { .. } => Applies::Rebinds,
+            Self::Workers { .. } => Applies::AfterRestart,
+            Self::AdminToken
+            | Self::Trust { .. }
+            | Self::SigningKeys(_)
+            | Self::Setting { .. }
+            | Self::AppAdded { .. }
+            | Self::AppRemoved { .. }
+            | Self::HostAdded { .. }
+            | Self::HostRemoved { .. }
+            | Self::Share { .. }
+            | Self::Reshuffled { .. }
+            | Self::Epoch { .. }
+            | Self::Target { .. }
+            | Self::TargetOrder { .. }
+            | Self::Listed { .. }
+            | Self::EndpointAdded { .. }
+            | Self::EndpointRemoved { .. }
+            | Self::EndpointWeight { .. } => Applies::Live,
+        }
+    }
+
+    /// Why a reload must not make it.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Reshuffled { app, cause, epoch, consented: false } => {
+                let cause = match cause {
+                    Cause::Salt => "salt",
+                    Cause::Keys { .. } => "keys",
+                };
+                Some(Refusal {
+                    message: format!("another {cause} would place everyone of {app} anew"),
+                    hint: format!(
+                        "if that is meant, write epoch = {} under [apps.{app}] in the same edit",
+                        epoch.saturating_add(1)
+                    ),
+                })
+            }
+            Self::Epoch { app, from, to, mints: _ } if to < from => Some(Refusal {
+                message: format!("the epoch of {app} cannot fall from {from} to {to}"),
+                hint: format!(
+                    "tickets that were forgotten would count again; keep it at {from}, or raise it"
+                ),
+            }),
+            Self::SigningKeys(SigningChange::Lost { unconsented, mints: _ }) if !unconsented.is_empty() => {
+                Some(Refusal {
+                    message: format!(
+                        "without the key that signed them, tickets of {} are lost",
+                        unconsented.join(", ")
+                    ),
+                    hint: "keep the old key as a second line of the key file; \
+                           or raise the epoch of these apps in the same edit"
+                        .to_owned(),
+                })
+            }
+            Self::ListenerAdded(_)
+            | Self::ListenerRemoved(_)
+            | Self::AdminBind { .. }
+            | Self::AdminToken
+            | Self::Trust { .. }
+            | Self::Workers { .. }
+            | Self::SigningKeys(_)
+            | Self::Setting { .. }
+            | Self::AppAdded { .. }
+            | Self::AppRemoved { .. }
+            | Self::HostAdded { .. }
+            | Self::HostRemoved { .. }
+            | Self::Share { .. }
+            | Self::Reshuffled { .. }
+            | Self::Epoch { .. }
+            | Self::Target { .. }
+            | Self::TargetOrder { .. }
+            | Self::Listed { .. }
+            | Self::EndpointAdded { .. }
+            | Self::EndpointRemoved { .. }
+            | Self::EndpointWeight { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAY: [&str; 2] = ["", "; some may move back"];
+        match self {
+            Self::ListenerAdded(bind) => write!(formatter, "listener {bind} added"),
+            Self::ListenerRemoved(bind) => write!(formatter, "listener {bind} removed: it drains"),
+            Self::AdminBind { from, to } => write!(formatter, "admin.bind {from} → {to}"),
+            Self::AdminToken => formatter.write_str("admin token changed"),
+            Self::Trust { gained, lost, decides } => {
+                formatter.write_str("trust.proxies")?;
+                lost.iter().try_for_each(|network| write!(formatter, " -{network}"))?;
+                gained.iter().try_for_each(|network| write!(formatter, " +{network}"))?;
+                if *decides {
+                    formatter.write_str(": headers name other people than before; some may move back")?;
+                }
+                Ok(())
+            }
+            Self::Workers { from, to } => write!(formatter, "workers {from} → {to}: applies after a restart"),
+            Self::SigningKeys(SigningChange::Rotated { signs_anew, dropped }) => {
+                formatter.write_str("ticket keys changed")?;
+                if *signs_anew {
+                    formatter.write_str("; another one signs from now on")?;
+                }
+                match dropped {
+                    0 => Ok(()),
+                    dropped => write!(formatter, "; {dropped} dropped, and tickets of theirs are forgotten"),
+                }
+            }
+            Self::SigningKeys(SigningChange::Lost { mints, unconsented: _ }) => {
+                formatter.write_str("ticket keys changed: the key that signed is gone")?;
+                formatter.write_str(if *mints {
+                    ", browsers known only by their ticket are placed anew"
+                } else {
+                    ", every ticket is forgotten"
+                })
+            }
+            Self::Setting { key, from, to } => write!(formatter, "{key} {from} → {to}"),
+            Self::AppAdded { app, share } => write!(formatter, "{app} added at {share}"),
+            Self::AppRemoved { app } => write!(formatter, "{app} removed"),
+            Self::HostAdded { app, host } => write!(formatter, "{app} answers for {}", shown(host)),
+            Self::HostRemoved { app, host, may_move_back } => {
+                let may = MAY[usize::from(*may_move_back)];
+                write!(formatter, "{app} no longer answers for {}{may}", shown(host))
+            }
+            Self::Share { app, from, to, anew: true } => {
+                write!(formatter, "{app} {from} → {to}, of a line on which everyone is placed anew")
+            }
+            Self::Share { app, from, to, anew: false } if to >= from => {
+                let moved = thousandths(to.parts() - from.parts());
+                write!(formatter, "{app} {from} → {to}: {moved}% of subjects move to identity, 0 back")
+            }
+            Self::Share { app, from, to, anew: false } => {
+                let moved = thousandths(from.parts() - to.parts());
+                write!(formatter, "{app} {from} → {to}: 0 move to identity, {moved}% back")
+            }
+            Self::Reshuffled { app, cause, .. } => {
+                match cause {
+                    Cause::Salt => write!(formatter, "{app} salt changed")?,
+                    Cause::Keys { from, to } => write!(formatter, "{app} keys {from} → {to}")?,
+                }
+                formatter.write_str(": everyone is placed anew")
+            }
+            Self::Epoch { app, from, to, mints } => {
+                write!(formatter, "{app} epoch {from} → {to}: every ticket is forgotten")?;
+                formatter.write_str(if *mints { ", everyone is placed anew" } else { "" })
+            }
+            Self::Target { app, target, change, may_move_back } => {
+                write!(formatter, "{app} target {target} ")?;
+                match change {
+                    TargetChange::Added(engine) => write!(formatter, "added: {engine}")?,
+                    TargetChange::Removed(engine) => write!(formatter, "removed: it was for {engine}")?,
+                    TargetChange::Changed(fields) => write!(formatter, "changed: {}", fields.join(", "))?,
+                }
+                formatter.write_str(MAY[usize::from(*may_move_back)])
+            }
+            Self::TargetOrder { app, may_move_back } => {
+                write!(formatter, "{app} targets in another order{}", MAY[usize::from(*may_move_back)])
+            }
+            Self::Listed { app, moves: Moves { to_identity, back, stay: _ } } => {
+                write!(formatter, "{app} listed subjects: {to_identity} move to identity, {back} back")
+            }
+            Self::EndpointAdded { app, engine, url } => {
+                write!(formatter, "{app} {engine} endpoint {url} added")
+            }
+            Self::EndpointRemoved { app, engine, url } => {
+                write!(formatter, "{app} {engine} endpoint {url} removed: it drains")
+            }
+            Self::EndpointWeight { app, engine, url, from, to } => {
+                write!(formatter, "{app} {engine} endpoint {url} weight {from} → {to}")
+            }
+        }
+    }
+}
+
+fn shown(host: &Option<HostPattern>) -> String {
+    host.as_ref().map_or_else(|| "hosts that no other app claims".to_owned(), HostPattern::to_string)
+}
+
+/// Parts per 100,000 as a percentage with three decimals.
+fn thousandths(parts: u32) -> String {
+    format!("{}.{:03}", parts / 1000, parts % 1000)
+}

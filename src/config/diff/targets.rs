@@ -1,0 +1,208 @@
+//! What a change of targeting rules does to people: counted for those whom lists name, and erring towards "may
+//! move back" for those who are recognised by address or header, whom nobody can count.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::config::diff::change::{Change, TargetChange};
+use crate::config::model::App;
+use crate::config::validate::subjects_can_match;
+use crate::decide::bucket::{Bucket, Share};
+use crate::decide::engine::Engine;
+use crate::decide::subject::SubjectKey;
+use crate::decide::target::{Subjects, Target};
+
+/// How many subjects move, and which way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Moves {
+    /// From classic to identity.
+    pub to_identity: u64,
+    /// From identity to classic.
+    pub back: u64,
+    /// Nowhere.
+    pub stay: u64,
+}
+
+/// An app, and whether peers are trusted to set headers: together they say which lists can match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side<'c> {
+    pub(super) app: &'c App,
+    pub(super) trusts: bool,
+}
+
+/// Who of these subjects moves when one app's rules become another's. `old_trusts` and `new_trusts` say whether
+/// there are trusted proxies.
+pub fn moves<'k>(
+    (old, old_trusts): (&App, bool),
+    (new, new_trusts): (&App, bool),
+    subjects: impl IntoIterator<Item = SubjectKey<'k>>,
+) -> Moves {
+    let old = Rules::of(Side { app: old, trusts: old_trusts });
+    let new = Rules::of(Side { app: new, trusts: new_trusts });
+    let mut moves = Moves::default();
+    for subject in subjects {
+        moves.count(old.engine_for(&subject), new.engine_for(&subject));
+    }
+    moves
+}
+
+impl Moves {
+    fn count(&mut self, from: Engine, to: Engine) {
+        match (from, to) {
+            (Engine::Classic, Engine::Identity) => self.to_identity += 1,
+            (Engine::Identity, Engine::Classic) => self.back += 1,
+            (Engine::Classic, Engine::Classic) | (Engine::Identity, Engine::Identity) => self.stay += 1,
+        }
+    }
+}
+
+/// What decides for a subject that is known by its key alone.
+struct Rules<'c> {
+    lists: Vec<(&'c Arc<Subjects>, Engine)>,
+    salt: &'c str,
+    share: Share,
+}
+
+impl<'c> Rules<'c> {
+    fn of(Side { app, trusts }: Side<'c>) -> Self {
+        let targets = app.targets.iter().filter(|target| {
+            !target.subjects.is_empty() && subjects_can_match(&app.keys, target.claimed, trusts)
+        });
+        let lists = targets.map(|target| (&target.subjects, target.engine)).collect();
+        Self { lists, salt: &app.salt, share: app.share }
+    }
+
+    fn engine_for(&self, subject: &SubjectKey<'_>) -> Engine {
+        match self.lists.iter().find(|(list, _)| list.contains(subject)) {
+            Some((_, engine)) => *engine,
+            None => self.share.engine_for(Bucket::of(self.salt, subject)),
+        }
+    }
+}
+
+/// Every change of the rules of an app, and what they do to the subjects that are listed.
+pub(super) fn changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
+    let app = &new.app.name;
+    let can_lose = has(Engine::Identity, old.app) && has(Engine::Classic, new.app);
+    let count = changes.len();
+    let find = |app: &App, name: &str| app.targets.iter().position(|target| target.name == name);
+    let mut push = |target: &Target, change, loses: bool| {
+        let target = target.name.clone();
+        changes.push(Change::Target { app: app.clone(), target, change, may_move_back: can_lose && loses });
+    };
+
+    let mut places = Vec::new();
+    for (index, target) in old.app.targets.iter().enumerate() {
+        let Some(place) = find(new.app, &target.name) else {
+            let loses = target.engine == Engine::Identity && names_uncounted(target);
+            push(target, TargetChange::Removed(target.engine), loses);
+            continue;
+        };
+        places.push(place);
+        let now = &new.app.targets[place];
+        let mut fields = differences(target, now);
+        if old.app.subject_lists.get(index).map(|list| &list.file)
+            != new.app.subject_lists.get(place).map(|list| &list.file)
+        {
+            fields.push("subjects_file");
+        }
+        if !fields.is_empty() {
+            push(now, TargetChange::Changed(fields), loses_uncounted(target, now));
+        }
+    }
+    for target in new.app.targets.iter().filter(|target| find(old.app, &target.name).is_none()) {
+        let loses = target.engine == Engine::Classic && names_uncounted(target);
+        push(target, TargetChange::Added(target.engine), loses);
+    }
+    if !places.is_sorted() {
+        let both = old.app.targets.iter().chain(&new.app.targets);
+        let may_move_back = can_lose && both.into_iter().any(names_uncounted);
+        changes.push(Change::TargetOrder { app: app.clone(), may_move_back });
+    }
+    // Who moves by the share alone is told with the share.
+    if changes.len() > count || old.trusts != new.trusts {
+        let moves = count_listed(old, new);
+        if moves != Moves::default() {
+            changes.push(Change::Listed { app: app.clone(), moves });
+        }
+    }
+}
+
+/// Whether anybody can be on this engine, by share or by rule.
+pub(super) fn has(engine: Engine, app: &App) -> bool {
+    let by_share = match engine {
+        Engine::Classic => app.share != Share::WHOLE,
+        Engine::Identity => app.share != Share::NONE,
+    };
+    by_share || app.targets.iter().any(|target| target.engine == engine)
+}
+
+/// Whether a rule names people whom no list holds.
+fn names_uncounted(target: &Target) -> bool {
+    !target.networks.is_empty() || target.header.is_some()
+}
+
+fn differences(old: &Target, new: &Target) -> Vec<&'static str> {
+    let Target { name: _, engine, claimed, subjects, networks, header } = old;
+    let mut fields = Vec::new();
+    if *engine != new.engine {
+        fields.push("engine");
+    }
+    if *claimed != new.claimed {
+        fields.push("claimed");
+    }
+    if !is_same_set(subjects, &new.subjects) {
+        fields.push("subjects");
+    }
+    if *networks != new.networks {
+        fields.push("networks");
+    }
+    if *header != new.header {
+        fields.push("header");
+    }
+    fields
+}
+
+fn is_same_set(old: &Arc<Subjects>, new: &Arc<Subjects>) -> bool {
+    Arc::ptr_eq(old, new) || (old.len() == new.len() && old.iter().all(|subject| new.contains(&subject)))
+}
+
+/// Whether somebody recognised by address, by header, or by a key whose kind we cannot know may lose Identity.
+fn loses_uncounted(old: &Target, new: &Target) -> bool {
+    match (old.engine, new.engine) {
+        (Engine::Classic, Engine::Identity) => false,
+        (Engine::Identity, Engine::Classic) => names_uncounted(old) || names_uncounted(new),
+        (Engine::Identity, Engine::Identity) => !covers(new, old),
+        (Engine::Classic, Engine::Classic) => !covers(old, new),
+    }
+}
+
+/// Whether `wide` recognises everybody by address or header whom `narrow` does, and believes no less.
+fn covers(wide: &Target, narrow: &Target) -> bool {
+    let by_header = match (&wide.header, &narrow.header) {
+        (_, None) => true,
+        (Some(wide), Some(narrow)) => wide == narrow,
+        (None, Some(_)) => false,
+    };
+    by_header && (wide.claimed || !narrow.claimed) && is_covered(&narrow.networks, &wide.networks)
+}
+
+pub(super) fn is_covered(narrow: &[IpNet], wide: &[IpNet]) -> bool {
+    narrow.iter().all(|network| wide.iter().any(|wide| wide.contains(network)))
+}
+
+/// Counts everybody whom a list names, before or after, once.
+fn count_listed(old: Side<'_>, new: Side<'_>) -> Moves {
+    let mut lists: Vec<&Arc<Subjects>> = Vec::new();
+    for target in old.app.targets.iter().chain(&new.app.targets) {
+        if !target.subjects.is_empty() && !lists.iter().any(|list| Arc::ptr_eq(list, &target.subjects)) {
+            lists.push(&target.subjects);
+        }
+    }
+    let subjects = lists.iter().enumerate().flat_map(|(index, list)| {
+        let earlier = &lists[..index];
+        list.iter().filter(move |subject| !earlier.iter().any(|list| list.contains(subject)))
+    });
+    moves((old.app, old.trusts), (new.app, new.trusts), subjects)
+}

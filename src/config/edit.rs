@@ -1,0 +1,234 @@
+//! Changes one percentage of a text, in place.
+//!
+//! The text is spliced at the bytes that the parser names, so that every other byte stays as it is: comments,
+//! spacing, CRLF. (`toml_edit` would write the document anew, with LF.) The result is parsed again and compared
+//! before anybody gets to see it.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::problem::{excerpt, nearest};
+use crate::config::units::{self, UnitError};
+
+/// Why a percentage was not changed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EditError {
+    /// The text is not TOML.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// 1-based.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// There is no app of this name.
+    #[error("there is no app {}", excerpt(app))]
+    UnknownApp {
+        /// As asked for.
+        app: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The percentage is none.
+    #[error(transparent)]
+    Percent(UnitError),
+    /// The text is written in a way that cannot be edited in place.
+    #[error("the percent of {app} is written in a way that cannot be changed in place")]
+    Unsupported {
+        /// As asked for.
+        app: String,
+    },
+}
+
+impl EditError {
+    /// What to do, where there is something to say.
+    pub fn hint(&self) -> Option<&str> {
+        let hint = match self {
+            Self::Syntax { .. } => "`cutover check` shows every mistake of the file",
+            Self::UnknownApp { hint, .. } => hint,
+            Self::Percent(error) => &error.hint,
+            Self::Unsupported { .. } => "change it with an editor",
+        };
+        (!hint.is_empty()).then_some(hint)
+    }
+}
+
+/// The text with another percentage for one app: `percent` changed where it is written, added where it is not.
+pub fn set_percent(text: &str, app: &str, percent: &str) -> Result<String, EditError> {
+    let share = units::percent(percent).map_err(EditError::Percent)?;
+    let number = units::write_percent(share);
+    let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
+    let apps = document.get_ref().get("apps").and_then(|apps| apps.get_ref().as_table());
+    let found = apps.and_then(|apps| apps.get(app));
+    let Some(found) = found else {
+        let names: Vec<&str> =
+            apps.iter().flat_map(|apps| apps.keys()).map(|key| key.get_ref().as_ref()).collect();
+        let hint = match nearest(app, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if names.is_empty() => String::new(),
+            None => format!("the apps are {}", names.join(", ")),
+        };
+        return Err(EditError::UnknownApp { app: app.to_owned(), hint });
+    };
+    let splice = match found.get_ref().get("percent") {
+        Some(written) => changed(text, written, &number),
+        None => added(text, found, &number),
+    };
+    let unsupported = || EditError::Unsupported { app: app.to_owned() };
+    let edited = splice.and_then(|splice| splice.apply(text)).ok_or_else(unsupported)?;
+    if is_only_change(text, &edited, app, &number) { Ok(edited) } else { Err(unsupported()) }
+}
+
+/// Bytes to replace, and what with.
+struct Splice {
+    span: std::ops::Range<usize>,
+    with: String,
+}
+
+impl Splice {
+    fn apply(&self, text: &str) -> Option<String> {
+        let (before, after) = (text.get(..self.span.start)?, text.get(self.span.end..)?);
+        Some(format!("{before}{}{after}", self.with))
+    }
+}
+
+fn changed(text: &str, written: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice> {
+    let with = match written.get_ref() {
+        // Whoever wrote a text with a sign wants to see one.
+        DeValue::String(old) => format!("\"{number}{}\"", if old.contains('%') { "%" } else { "" }),
+        DeValue::Integer(_) | DeValue::Float(_) => number.to_owned(),
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => return None,
+    };
+    let with = if text.get(written.span())?.starts_with('\'') { with.replace('"', "'") } else { with };
+    Some(Splice { span: written.span(), with })
+}
+
+/// Where a new key goes depends on how the table is written: under its header, into its braces, before its
+/// first dotted key, or, where only tables below it have headers, under a header of its own.
+fn added(text: &str, app: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice> {
+    let span = app.span();
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let line_start = text.get(..span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let lead = text.get(line_start..span.start)?;
+    let indent: &str = &lead[..lead.len() - lead.trim_start().len()];
+    let insert = |at: usize, with: String| Some(Splice { span: at..at, with });
+
+    if text.get(span.clone())?.starts_with('{') {
+        let is_empty = app.get_ref().as_table()?.is_empty();
+        let comma = if is_empty { " " } else { "," };
+        return insert(span.start + 1, format!(" percent = {number}{comma}"));
+    }
+    if text.get(span.clone())?.starts_with('[') {
+        let line = format!("{indent}percent = {number}");
+        return match text.get(span.end..)?.find('\n') {
+            Some(end) => insert(span.end + end + 1, format!("{line}{newline}")),
+            None => insert(text.len(), format!("{newline}{line}{newline}")),
+        };
+    }
+    if lead.trim_start().starts_with('[') {
+        let header = text.get(line_start..span.end)?.trim_start().trim_start_matches('[');
+        return insert(
+            line_start,
+            format!("{indent}[{header}]{newline}percent = {number}{newline}{newline}"),
+        );
+    }
+    // A dotted key: `portal.classic…` or `apps.portal.classic…`.
+    let mut start = span.start;
+    if let Some(parent) = text.get(..start)?.trim_end().strip_suffix('.') {
+        let parent = parent.trim_end();
+        let name = ["apps", "\"apps\"", "'apps'"].into_iter().find(|name| parent.ends_with(name))?;
+        start = parent.len() - name.len();
+    }
+    let name = text.get(start..span.end)?;
+    if text.get(line_start..start)?.trim().is_empty() {
+        insert(line_start, format!("{indent}{name}.percent = {number}{newline}"))
+    } else {
+        insert(start, format!("{name}.percent = {number}, "))
+    }
+}
+
+/// The proof: both texts say the same, but for this percentage.
+fn is_only_change(before: &str, after: &str, app: &str, number: &str) -> bool {
+    let (Ok(mut before), Ok(mut after)) = (before.parse::<toml::Table>(), after.parse::<toml::Table>())
+    else {
+        return false;
+    };
+    let take = |document: &mut toml::Table| -> Option<toml::Value> {
+        document.get_mut("apps")?.get_mut(app)?.as_table_mut()?.remove("percent")
+    };
+    take(&mut before);
+    let written = match take(&mut after) {
+        Some(toml::Value::String(text)) => text,
+        Some(toml::Value::Integer(integer)) => integer.to_string(),
+        Some(toml::Value::Float(_)) => number.to_owned(),
+        Some(toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_))
+        | Some(toml::Value::Table(_))
+        | None => return false,
+    };
+    // Compared as printed: a NaN elsewhere in the file is the same NaN.
+    written.trim_end_matches('%') == number && format!("{before:?}") == format!("{after:?}")
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> EditError {
+    let offset = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = memchr::memchr_iter(b'\n', &text.as_bytes()[..offset]).count() + 1;
+    EditError::Syntax { line, message: error.message().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(set_percent(text, "portal", "12.5%").as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn a_percent_that_is_written_changes_where_it_stands() {
+        check("[apps.portal]\npercent = 10 # why\nx = 1\n", "[apps.portal]\npercent = 12.5 # why\nx = 1\n");
+        check("[apps.portal]\r\npercent=1e1\r\n# end", "[apps.portal]\r\npercent=12.5\r\n# end");
+        check("apps.portal = { percent = '3%' }", "apps.portal = { percent = '12.5%' }");
+        check("[apps]\n\"portal\".percent=\"3\"", "[apps]\n\"portal\".percent=\"12.5\"");
+    }
+
+    #[test]
+    fn a_percent_that_is_not_written_is_added_to_its_table() {
+        check("[apps.portal] # c\r\nx=1", "[apps.portal] # c\r\npercent = 12.5\r\nx=1");
+        check("[apps.portal]", "[apps.portal]\npercent = 12.5\n");
+        check("apps.portal = { x = 1 }", "apps.portal = { percent = 12.5, x = 1 }");
+        check("apps = { portal = {} }", "apps = { portal = { percent = 12.5 } }");
+        check("apps = { portal.x = 1 }", "apps = { portal.percent = 12.5, portal.x = 1 }");
+        check("a=1\n  apps.'portal'.x = 1\n", "a=1\n  apps.'portal'.percent = 12.5\n  apps.'portal'.x = 1\n");
+        check("[apps]\nportal.x = 1\n", "[apps]\nportal.percent = 12.5\nportal.x = 1\n");
+        check(
+            "a=1\n[apps.portal.classic]\nx=1\n[[apps.portal.targets]]\n",
+            "a=1\n[apps.portal]\npercent = 12.5\n\n[apps.portal.classic]\nx=1\n[[apps.portal.targets]]\n",
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_edited_says_why() {
+        let text = "[apps.portal]\n[apps.shop]\npercent = true\n";
+        for (app, percent, message, hint) in [
+            ("protal", "1", "there is no app `protal`", Some("did you mean `portal`?")),
+            ("intranet", "1", "there is no app `intranet`", Some("the apps are portal, shop")),
+            (
+                "portal",
+                "101",
+                "percent is above 100",
+                Some("write a percentage between 0 and 100, such as 12.5 or \"12.5%\""),
+            ),
+            (
+                "shop",
+                "1",
+                "the percent of shop is written in a way that cannot be changed in place",
+                Some("change it with an editor"),
+            ),
+        ] {
+            let error = set_percent(text, app, percent).expect_err("cannot be edited");
+            assert_eq!((error.to_string().as_str(), error.hint()), (message, hint));
+        }
+        let error = set_percent("a = 1\nb =\n", "portal", "1").expect_err("not TOML");
+        assert!(error.to_string().starts_with("line 2: "), "{error}");
+    }
+}

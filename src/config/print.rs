@@ -1,0 +1,217 @@
+//! The effective configuration as TOML: every key with the value that is in force.
+//!
+//! No content of a secret file is in it, only the path. Read again from the same folder it means the same.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
+
+use crate::config::model::{
+    AccessLog, Admin, App, Config, Connections, Limits, Listener, Log, Pool, SubjectList, TicketLifetime,
+    TicketSettings, Timeouts,
+};
+use crate::config::units::{write_duration, write_percent, write_size};
+use crate::decide::target::Target;
+
+/// Writes a configuration with every default filled in.
+pub fn effective(config: &Config) -> String {
+    let Config { folder, workers, listeners, admin, trusted_proxies, limits, drain, ticket, log, apps } =
+        config;
+    let mut document = DocumentMut::new();
+    document["schema"] = value(1);
+    document["workers"] = count(*workers);
+    let mut tables = ArrayOfTables::new();
+    for Listener { bind } in listeners {
+        tables.push(Table::from_iter([("bind", bind.to_string())]));
+    }
+    document["listeners"] = Item::ArrayOfTables(tables);
+    document["admin"] = Item::Table(self::admin(admin, folder));
+    document["trust"] = Item::Table(Table::from_iter([("proxies", texts(trusted_proxies))]));
+    document["limits"] = Item::Table(self::limits(limits));
+    document["shutdown"] = Item::Table(Table::from_iter([("drain", duration(*drain))]));
+    document["ticket"] = Item::Table(self::ticket(ticket, folder));
+    document["log"] = Item::Table(self::log(log, folder));
+    let mut tables = Table::new();
+    tables.set_implicit(true);
+    for app in apps {
+        tables.insert(&app.name, Item::Table(self::app(app, folder)));
+    }
+    document["apps"] = Item::Table(tables);
+    document.to_string()
+}
+
+fn admin(admin: &Admin, folder: &Path) -> Table {
+    let Admin { bind, token_file, token: _ } = admin;
+    let mut table = Table::new();
+    table["bind"] = value(bind.to_string());
+    if let Some(file) = token_file {
+        table["token_file"] = path(file, folder);
+    }
+    table
+}
+
+fn limits(limits: &Limits) -> Table {
+    let Limits {
+        header_bytes,
+        headers,
+        body_bytes,
+        header_timeout,
+        idle_timeout,
+        request_timeout,
+        connections,
+    } = limits;
+    let mut table = Table::new();
+    table["header_bytes"] = value(write_size(*header_bytes as u64));
+    table["headers"] = value(*headers as i64);
+    table["body_bytes"] = value(write_size(body_bytes.unwrap_or(0)));
+    table["header_timeout"] = duration(*header_timeout);
+    table["idle_timeout"] = duration(*idle_timeout);
+    table["request_timeout"] = duration(request_timeout.unwrap_or(Duration::ZERO));
+    table["connections"] = count(*connections);
+    table
+}
+
+fn ticket(ticket: &TicketSettings, folder: &Path) -> Table {
+    let TicketSettings { key_file, keys: _, lifetime } = ticket;
+    let mut table = Table::new();
+    if let Some(file) = key_file {
+        table["key_file"] = path(file, folder);
+    }
+    table["lifetime"] = match lifetime {
+        TicketLifetime::Session => value("session"),
+        TicketLifetime::For(life) => duration(*life),
+    };
+    table
+}
+
+fn log(log: &Log, folder: &Path) -> Table {
+    let Log { format, level, access, sample } = log;
+    let mut table = Table::new();
+    table["format"] = value(format.as_str());
+    table["level"] = value(level.as_str());
+    table["access"] = match access {
+        AccessLog::Off => value(false),
+        AccessLog::Stdout => value(true),
+        AccessLog::File(file) => path(file, folder),
+    };
+    table["sample"] = value(*sample);
+    table
+}
+
+fn app(app: &App, folder: &Path) -> Table {
+    let App {
+        name: _,
+        hosts,
+        salt,
+        epoch,
+        keys,
+        share,
+        annotate,
+        on_unavailable,
+        targets,
+        subject_lists,
+        classic,
+        identity,
+    } = app;
+    let mut table = Table::new();
+    if !hosts.is_empty() {
+        table["hosts"] = texts(hosts);
+    }
+    table["salt"] = value(salt);
+    table["epoch"] = value(i64::from(*epoch));
+    table["keys"] = texts(keys);
+    // As TOML writes it: a whole number where it is one. The digits of a share survive the way through a
+    // float: no two of its 100,001 values are closer than 0.001.
+    let percent = write_percent(*share);
+    table["percent"] = percent.parse::<Value>().map_or_else(|_| value(percent), Item::Value);
+    table["annotate"] = value(*annotate);
+    table["on_unavailable"] = value(on_unavailable.as_str());
+    table["classic"] = Item::Table(pool(classic));
+    table["identity"] = Item::Table(pool(identity));
+    if !targets.is_empty() {
+        let mut tables = ArrayOfTables::new();
+        for (target, list) in targets.iter().zip(subject_lists) {
+            tables.push(self::target(target, list, folder));
+        }
+        table["targets"] = Item::ArrayOfTables(tables);
+    }
+    table
+}
+
+fn pool(pool: &Pool) -> Table {
+    let Pool { endpoints, balance, timeouts, connections } = pool;
+    let Timeouts { connect, response, idle } = timeouts;
+    let mut table = Table::new();
+    let list: Array = endpoints
+        .iter()
+        .map(|spec| {
+            if spec.weight == 1 {
+                return Value::from(spec.url.to_string());
+            }
+            let weight = Value::from(i64::from(spec.weight));
+            Value::from(InlineTable::from_iter([
+                ("url", Value::from(spec.url.to_string())),
+                ("weight", weight),
+            ]))
+        })
+        .collect();
+    table["endpoints"] = value(list);
+    table["balance"] = value(balance.as_str());
+    table["timeouts"] = value(InlineTable::from_iter([
+        ("connect", write_duration(*connect)),
+        ("response", write_duration(*response)),
+        ("idle", write_duration(*idle)),
+    ]));
+    let Connections { idle, max, queue, queue_timeout } = connections;
+    table["connections"] = value(InlineTable::from_iter([
+        ("idle", Value::from(*idle as i64)),
+        ("max", Value::from(max.get() as i64)),
+        ("queue", Value::from(*queue as i64)),
+        ("queue_timeout", Value::from(write_duration(*queue_timeout))),
+    ]));
+    table
+}
+
+fn target(target: &Target, list: &SubjectList, folder: &Path) -> Table {
+    // The set holds what both lists say, and each of them is written by itself.
+    let Target { name, engine, claimed, subjects: _, networks, header } = target;
+    let SubjectList { inline, file } = list;
+    let mut table = Table::new();
+    table["name"] = value(name);
+    table["engine"] = value(engine.as_str());
+    if !inline.is_empty() {
+        table["subjects"] = texts(inline);
+    }
+    if let Some(file) = file {
+        table["subjects_file"] = path(file, folder);
+    }
+    if !networks.is_empty() {
+        table["networks"] = texts(networks);
+    }
+    if let Some(header) = header {
+        table["header"] =
+            value(InlineTable::from_iter([("name", header.name.as_str()), ("value", header.value.as_str())]));
+    }
+    table["claimed"] = value(*claimed);
+    table
+}
+
+fn texts<T: ToString>(items: &[T]) -> Item {
+    value(items.iter().map(T::to_string).collect::<Array>())
+}
+
+fn duration(duration: Duration) -> Item {
+    value(write_duration(duration))
+}
+
+/// A limit that may be none, which is written 0.
+fn count(limit: Option<NonZeroUsize>) -> Item {
+    value(limit.map_or(0, |limit| limit.get() as i64))
+}
+
+/// A path as it is written: relative to the folder of the file, where it lies below it.
+fn path(path: &Path, folder: &Path) -> Item {
+    value(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
+}

@@ -1,0 +1,366 @@
+//! What the user wrote, with its place in the text. No logic: `None` means "not written".
+//!
+//! Each struct is read by the function beside it, which names every key once; what a key means, and what stands
+//! in for one that is absent, is decided in `validate`.
+
+use toml::de::DeTable;
+
+use crate::config::problem::{At, Problems};
+use crate::config::reader::{TableReader, Written};
+
+const DURATION: &str = "a duration such as \"30s\"";
+const SIZE: &str = "a size such as \"32KiB\"";
+const PATH: &str = "the path of a file";
+
+/// A text, or a number as text.
+pub(super) type Text = Option<Written<String>>;
+/// A list of texts.
+pub(super) type Texts = Option<Written<Vec<Written<String>>>>;
+/// A whole number.
+pub(super) type Integer = Option<Written<i128>>;
+
+/// The whole file.
+pub(super) struct RawConfig {
+    pub(super) schema: Integer,
+    pub(super) workers: Integer,
+    pub(super) listeners: Option<Written<Vec<RawListener>>>,
+    pub(super) admin: RawAdmin,
+    pub(super) trust: RawTrust,
+    pub(super) limits: RawLimits,
+    pub(super) shutdown: RawShutdown,
+    pub(super) ticket: RawTicket,
+    pub(super) log: RawLog,
+    pub(super) apps: Option<Vec<RawApp>>,
+}
+
+/// `[[listeners]]`
+pub(super) struct RawListener {
+    pub(super) bind: Text,
+}
+
+/// `[admin]`
+pub(super) struct RawAdmin {
+    pub(super) at: At,
+    pub(super) bind: Text,
+    pub(super) token_file: Text,
+}
+
+/// `[trust]`
+pub(super) struct RawTrust {
+    pub(super) proxies: Texts,
+}
+
+/// `[limits]`
+pub(super) struct RawLimits {
+    pub(super) header_bytes: Text,
+    pub(super) headers: Integer,
+    pub(super) header_timeout: Text,
+    pub(super) idle_timeout: Text,
+    pub(super) connections: Integer,
+    pub(super) body_bytes: Text,
+    pub(super) request_timeout: Text,
+}
+
+/// `[shutdown]`
+pub(super) struct RawShutdown {
+    pub(super) drain: Text,
+}
+
+/// `[ticket]`
+pub(super) struct RawTicket {
+    pub(super) at: At,
+    pub(super) key_file: Text,
+    pub(super) lifetime: Text,
+}
+
+/// `[log]`
+pub(super) struct RawLog {
+    pub(super) format: Text,
+    pub(super) level: Text,
+    pub(super) access: Option<Written<Result<bool, String>>>,
+    pub(super) sample: Text,
+}
+
+/// `[apps.NAME]`
+pub(super) struct RawApp {
+    pub(super) at: At,
+    pub(super) name: Written<String>,
+    pub(super) hosts: Texts,
+    pub(super) salt: Text,
+    pub(super) epoch: Integer,
+    pub(super) keys: Texts,
+    pub(super) percent: Text,
+    pub(super) annotate: Option<Written<bool>>,
+    pub(super) on_unavailable: Text,
+    pub(super) classic: Option<RawPool>,
+    pub(super) identity: Option<RawPool>,
+    pub(super) targets: Option<Written<Vec<RawTarget>>>,
+}
+
+/// `[apps.NAME.classic]` and `[apps.NAME.identity]`
+pub(super) struct RawPool {
+    pub(super) endpoints: Option<Written<Vec<RawEndpoint>>>,
+    pub(super) balance: Text,
+    pub(super) timeouts: RawTimeouts,
+    pub(super) connections: RawConnections,
+}
+
+/// An item of `endpoints`: a string, or a table for a weight.
+pub(super) struct RawEndpoint {
+    pub(super) url: Text,
+    pub(super) weight: Integer,
+}
+
+/// `timeouts` of a pool
+pub(super) struct RawTimeouts {
+    pub(super) connect: Text,
+    pub(super) response: Text,
+    pub(super) idle: Text,
+}
+
+/// `connections` of a pool
+pub(super) struct RawConnections {
+    pub(super) idle: Integer,
+    pub(super) max: Integer,
+    pub(super) queue: Integer,
+    pub(super) queue_timeout: Text,
+}
+
+/// `[[apps.NAME.targets]]`
+pub(super) struct RawTarget {
+    pub(super) at: At,
+    pub(super) name: Text,
+    pub(super) engine: Text,
+    pub(super) subjects: Texts,
+    pub(super) subjects_file: Text,
+    pub(super) networks: Texts,
+    pub(super) header: Option<RawHeader>,
+    pub(super) claimed: Option<Written<bool>>,
+}
+
+/// `header` of a target
+pub(super) struct RawHeader {
+    pub(super) name: Text,
+    pub(super) value: Text,
+}
+
+/// Reads a document, and reports keys that do not exist and values of the wrong type.
+pub(super) fn read(document: &DeTable<'_>, problems: &Problems) -> RawConfig {
+    let mut reader = TableReader::root(document, problems);
+    reader.require("listeners", "add a [[listeners]] table with bind = \"0.0.0.0:8080\"");
+    reader.require("apps", "add an [apps.NAME] table with the endpoints of both engines");
+    let listeners = reader.tables("listeners", "write [[listeners]], in double brackets");
+    let raw = RawConfig {
+        schema: reader.integer("schema"),
+        workers: reader.integer("workers"),
+        listeners: listeners.map(|listeners| each(listeners, listener)),
+        admin: admin(reader.table("admin")),
+        trust: trust(reader.table("trust")),
+        limits: limits(reader.table("limits")),
+        shutdown: shutdown(reader.table("shutdown")),
+        ticket: ticket(reader.table("ticket")),
+        log: log(reader.table("log")),
+        apps: reader
+            .named_tables("apps", "an app is a table: [apps.NAME]")
+            .map(|apps| apps.into_iter().map(|(name, reader)| app(name, reader)).collect()),
+    };
+    reader.finish();
+    raw
+}
+
+fn each<'r, T>(tables: Written<Vec<TableReader<'r>>>, read: fn(TableReader<'r>) -> T) -> Written<Vec<T>> {
+    Written { value: tables.value.into_iter().map(read).collect(), at: tables.at }
+}
+
+fn listener(mut reader: TableReader<'_>) -> RawListener {
+    reader.require("bind", "add bind = \"0.0.0.0:8080\"");
+    let raw = RawListener { bind: reader.text("bind", "an address such as \"0.0.0.0:8080\"") };
+    reader.finish();
+    raw
+}
+
+fn admin(reader: Option<TableReader<'_>>) -> RawAdmin {
+    let Some(mut reader) = reader else {
+        return RawAdmin { at: absent("admin"), bind: None, token_file: None };
+    };
+    let raw = RawAdmin {
+        at: reader.at().clone(),
+        bind: reader.text("bind", "an address such as \"127.0.0.1:9900\""),
+        token_file: reader.text("token_file", PATH),
+    };
+    reader.finish();
+    raw
+}
+
+fn trust(reader: Option<TableReader<'_>>) -> RawTrust {
+    let Some(mut reader) = reader else { return RawTrust { proxies: None } };
+    let raw = RawTrust { proxies: reader.texts("proxies", "an array of networks such as [\"10.0.0.0/8\"]") };
+    reader.finish();
+    raw
+}
+
+fn limits(reader: Option<TableReader<'_>>) -> RawLimits {
+    let Some(mut reader) = reader else {
+        return RawLimits {
+            header_bytes: None,
+            headers: None,
+            header_timeout: None,
+            idle_timeout: None,
+            connections: None,
+            body_bytes: None,
+            request_timeout: None,
+        };
+    };
+    let raw = RawLimits {
+        header_bytes: reader.quantity("header_bytes", SIZE),
+        headers: reader.integer("headers"),
+        header_timeout: reader.quantity("header_timeout", DURATION),
+        idle_timeout: reader.quantity("idle_timeout", DURATION),
+        connections: reader.integer("connections"),
+        body_bytes: reader.quantity("body_bytes", SIZE),
+        request_timeout: reader.quantity("request_timeout", DURATION),
+    };
+    reader.finish();
+    raw
+}
+
+fn shutdown(reader: Option<TableReader<'_>>) -> RawShutdown {
+    let Some(mut reader) = reader else { return RawShutdown { drain: None } };
+    let raw = RawShutdown { drain: reader.quantity("drain", DURATION) };
+    reader.finish();
+    raw
+}
+
+fn ticket(reader: Option<TableReader<'_>>) -> RawTicket {
+    let Some(mut reader) = reader else {
+        return RawTicket { at: absent("ticket"), key_file: None, lifetime: None };
+    };
+    let raw = RawTicket {
+        at: reader.at().clone(),
+        key_file: reader.text("key_file", PATH),
+        lifetime: reader.text("lifetime", "\"session\" or a duration such as \"30d\""),
+    };
+    reader.finish();
+    raw
+}
+
+fn log(reader: Option<TableReader<'_>>) -> RawLog {
+    let Some(mut reader) = reader else {
+        return RawLog { format: None, level: None, access: None, sample: None };
+    };
+    let raw = RawLog {
+        format: reader.text("format", "\"json\" or \"text\""),
+        level: reader.text("level", "a level such as \"info\""),
+        access: reader.flag_or_text("access", "true, false or the path of a file"),
+        sample: reader.quantity("sample", "a number from 0 to 1"),
+    };
+    reader.finish();
+    raw
+}
+
+fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
+    reader.require("classic", "add its endpoints: classic = { endpoints = [\"http://10.0.0.11:8080\"] }");
+    reader.require("identity", "add its endpoints: identity = { endpoints = [\"http://10.0.1.11:8080\"] }");
+    let targets = reader.tables("targets", "write [[apps.NAME.targets]], in double brackets");
+    let raw = RawApp {
+        at: reader.at().clone(),
+        name,
+        hosts: reader.texts("hosts", "an array of hosts such as [\"portal.example.com\"]"),
+        salt: reader.text("salt", "a string"),
+        epoch: reader.integer("epoch"),
+        keys: reader.texts("keys", "an array of keys such as [\"cookie:uid\", \"device\"]"),
+        percent: reader.quantity("percent", "a percentage such as 12.5 or \"12.5%\""),
+        annotate: reader.flag("annotate"),
+        on_unavailable: reader.text("on_unavailable", "\"error\" or \"failover\""),
+        classic: reader.table("classic").map(pool),
+        identity: reader.table("identity").map(pool),
+        targets: targets.map(|targets| each(targets, target)),
+    };
+    reader.finish();
+    raw
+}
+
+fn pool(mut reader: TableReader<'_>) -> RawPool {
+    reader.require("endpoints", "add endpoints = [\"http://host:port\"]");
+    let endpoints = reader.texts_or_tables("endpoints", "an array such as [\"http://10.0.0.11:8080\"]");
+    let raw = RawPool {
+        endpoints: endpoints
+            .map(|Written { value, at }| Written { value: value.into_iter().map(endpoint).collect(), at }),
+        balance: reader.text("balance", "\"least-request\" or \"round-robin\""),
+        timeouts: timeouts(reader.table("timeouts")),
+        connections: connections(reader.table("connections")),
+    };
+    reader.finish();
+    raw
+}
+
+fn endpoint(item: Result<TableReader<'_>, Written<String>>) -> RawEndpoint {
+    let mut reader = match item {
+        Ok(reader) => reader,
+        Err(url) => return RawEndpoint { url: Some(url), weight: None },
+    };
+    reader.require("url", "write { url = \"http://host:port\", weight = 2 }");
+    let raw = RawEndpoint {
+        url: reader.text("url", "an address such as \"http://10.0.0.11:8080\""),
+        weight: reader.integer("weight"),
+    };
+    reader.finish();
+    raw
+}
+
+fn timeouts(reader: Option<TableReader<'_>>) -> RawTimeouts {
+    let Some(mut reader) = reader else {
+        return RawTimeouts { connect: None, response: None, idle: None };
+    };
+    let raw = RawTimeouts {
+        connect: reader.quantity("connect", DURATION),
+        response: reader.quantity("response", DURATION),
+        idle: reader.quantity("idle", DURATION),
+    };
+    reader.finish();
+    raw
+}
+
+fn connections(reader: Option<TableReader<'_>>) -> RawConnections {
+    let Some(mut reader) = reader else {
+        return RawConnections { idle: None, max: None, queue: None, queue_timeout: None };
+    };
+    let raw = RawConnections {
+        idle: reader.integer("idle"),
+        max: reader.integer("max"),
+        queue: reader.integer("queue"),
+        queue_timeout: reader.quantity("queue_timeout", DURATION),
+    };
+    reader.finish();
+    raw
+}
+
+fn target(mut reader: TableReader<'_>) -> RawTarget {
+    reader.require("name", "give it a name: `explain` and the logs use it");
+    reader.require("engine", "add engine = \"classic\" or engine = \"identity\"");
+    let raw = RawTarget {
+        at: reader.at().clone(),
+        name: reader.text("name", "a string"),
+        engine: reader.text("engine", "\"classic\" or \"identity\""),
+        subjects: reader.texts("subjects", "an array of subjects such as [\"ada@example.com\"]"),
+        subjects_file: reader.text("subjects_file", PATH),
+        networks: reader.texts("networks", "an array of networks such as [\"10.0.0.0/8\"]"),
+        header: reader.table("header").map(header),
+        claimed: reader.flag("claimed"),
+    };
+    reader.finish();
+    raw
+}
+
+fn header(mut reader: TableReader<'_>) -> RawHeader {
+    reader.require("name", "write { name = \"x-tester\", value = \"yes\" }");
+    reader.require("value", "write { name = \"x-tester\", value = \"yes\" }");
+    let raw = RawHeader { name: reader.text("name", "a string"), value: reader.text("value", "a string") };
+    reader.finish();
+    raw
+}
+
+/// The place of a table that is not there.
+fn absent(key: &str) -> At {
+    At { key: key.to_owned(), span: 0..0 }
+}

@@ -1,0 +1,175 @@
+//! The rules of everything that is not an app: listeners, admin, limits, tickets, log.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::config::model::{
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, LogLevel, TicketLifetime, TicketSettings,
+};
+use crate::config::problem::{At, excerpt};
+use crate::config::raw::{RawAdmin, RawLimits, RawListener, RawLog, RawTicket};
+use crate::config::reader::Written;
+use crate::config::units;
+use crate::config::validate::{Context, secrets};
+
+/// hyper reads heads into a buffer that cannot be smaller (`http1::Builder::max_buf_size`).
+const LEAST_HEADER_BYTES: u64 = 8 * 1024;
+/// A head is held whole in memory, and by upstreams too: what is larger is no head.
+const MOST_HEADER_BYTES: u64 = 1024 * 1024;
+/// More than any system lets one process open.
+const MOST_CONNECTIONS: u32 = 1_000_000_000;
+
+pub(super) fn listeners(
+    context: &Context<'_, '_>,
+    raw: Option<Written<Vec<RawListener>>>,
+) -> Vec<(Listener, At)> {
+    let Some(raw) = raw else { return Vec::new() };
+    if raw.value.is_empty() {
+        context.error(
+            &raw.at,
+            "there is no listener",
+            "add a [[listeners]] table with bind = \"0.0.0.0:8080\"",
+        );
+    }
+    let mut first: HashMap<SocketAddr, String> = HashMap::new();
+    let mut listeners = Vec::new();
+    for RawListener { bind } in raw.value {
+        let Some(bind) = bind else { continue };
+        let Some(address) = context.unit(&bind.at, units::bind_address(&bind.value)) else { continue };
+        // Port 0 asks the system for one, and gets another one every time.
+        if address.port() != 0
+            && let Some(first) = first.insert(address, bind.at.key.clone())
+        {
+            context.error(&bind.at, format!("{address} is bound twice"), format!("{first} binds it first"));
+        }
+        listeners.push((Listener { bind: address }, bind.at));
+    }
+    listeners
+}
+
+pub(super) fn admin(
+    context: &mut Context<'_, '_>,
+    raw: RawAdmin,
+    listeners: &[(Listener, At)],
+) -> Option<Admin> {
+    let RawAdmin { at, bind, token_file } = raw;
+    let address = match &bind {
+        Some(bind) => context.unit(&bind.at, units::bind_address(&bind.value)),
+        None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9900))),
+    };
+    let token = token_file.as_ref().and_then(|file| secrets::token(context, file));
+    let bind_at = bind.map_or(At { key: "admin.bind".to_owned(), span: at.span }, |bind| bind.at);
+    let address = address?;
+    let clash = listeners.iter().find(|(listener, _)| listener.bind == address && address.port() != 0);
+    if let Some((_, first)) = clash {
+        // Where admin.bind is not written, the listener is what has to move.
+        let at = if bind_at.span == (0..0) { first } else { &bind_at };
+        context.error(
+            at,
+            format!("{address} is both a listener and admin.bind"),
+            format!("{} binds it too; the admin API needs an address of its own", first.key),
+        );
+    }
+    if !address.ip().to_canonical().is_loopback() && token_file.is_none() {
+        context.error(
+            &bind_at,
+            format!("admin.bind {address} is not loopback, and there is no token_file"),
+            "without one nobody could read anything there; add admin.token_file, or bind 127.0.0.1",
+        );
+    }
+    let token_file = token_file.map(|file| context.path(&file.value));
+    Some(Admin { bind: address, token_file, token })
+}
+
+pub(super) fn limits(context: &Context<'_, '_>, raw: RawLimits) -> Limits {
+    let RawLimits {
+        header_bytes,
+        headers,
+        header_timeout,
+        idle_timeout,
+        connections,
+        body_bytes,
+        request_timeout,
+    } = raw;
+    let bytes = context.size(&header_bytes, 32 * 1024);
+    if let Some(written) = &header_bytes
+        && !(LEAST_HEADER_BYTES..=MOST_HEADER_BYTES).contains(&bytes)
+    {
+        context.error(&written.at, "header_bytes must be from 8KiB to 1MiB", "");
+    }
+    let body_bytes = context.size(&body_bytes, 0);
+    let request_timeout = context.duration(&request_timeout, Duration::ZERO);
+    Limits {
+        // Within the range it fits any usize.
+        header_bytes: bytes as usize,
+        headers: context.number(&headers, 1..=1000, 100) as usize,
+        body_bytes: (body_bytes > 0).then_some(body_bytes),
+        header_timeout: context.timeout(&header_timeout, Duration::from_secs(10)),
+        idle_timeout: context.timeout(&idle_timeout, Duration::from_secs(75)),
+        request_timeout: (!request_timeout.is_zero()).then_some(request_timeout),
+        connections: context.count(&connections, 0..=MOST_CONNECTIONS, 0),
+    }
+}
+
+pub(super) fn ticket(context: &mut Context<'_, '_>, raw: RawTicket) -> TicketSettings {
+    let RawTicket { at: _, key_file, lifetime } = raw;
+    let keys = key_file.as_ref().and_then(|file| secrets::signing_keys(context, file)).unwrap_or_default();
+    let lifetime = match &lifetime {
+        Some(text) if text.value != "session" => {
+            let life = context.duration(&Some(text.clone()), Duration::from_secs(60));
+            if life.subsec_nanos() != 0 {
+                context.error(&text.at, "lifetime must be whole seconds", "cookies know nothing shorter");
+            } else if life < Duration::from_secs(60) {
+                context.error(
+                    &text.at,
+                    "lifetime must be 60s or more",
+                    "write \"session\", or a duration from \"60s\" to \"400d\"",
+                );
+            }
+            TicketLifetime::For(life)
+        }
+        Some(_) | None => TicketLifetime::Session,
+    };
+    TicketSettings { key_file: key_file.map(|file| context.path(&file.value)), keys, lifetime }
+}
+
+pub(super) fn log(context: &Context<'_, '_>, raw: RawLog) -> Log {
+    let RawLog { format, level, access, sample } = raw;
+    let formats = [LogFormat::Json, LogFormat::Text].map(|format| (format.as_str(), format));
+    let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
+    let access = match access {
+        None => AccessLog::Stdout,
+        Some(Written { value: Ok(true), at: _ }) => AccessLog::Stdout,
+        Some(Written { value: Ok(false), at: _ }) => AccessLog::Off,
+        Some(Written { value: Err(path), at }) => {
+            // Words that mean something else would silently become files of that name.
+            if path.is_empty() || ["true", "false", "on", "off", "stdout", "none", "-"].contains(&&*path) {
+                context.error(
+                    &at,
+                    format!("{} is no path of a file", excerpt(&path)),
+                    "write true for standard output, false for no access log, or a path",
+                );
+            }
+            AccessLog::File(context.path(&path))
+        }
+    };
+    let sample = sample.map_or(1.0, |text| match text.value.parse::<f64>() {
+        Ok(part) if (0.0..=1.0).contains(&part) => part,
+        Ok(_) | Err(_) => {
+            context.error(
+                &text.at,
+                "sample must be from 0 to 1",
+                "1.0 writes every access record, 0.01 one in 100",
+            );
+            1.0
+        }
+    });
+    Log {
+        format: context.choice(&format, &formats, LogFormat::Json),
+        level: context.choice(&level, &levels, LogLevel::Info),
+        access,
+        // -0.0 is within the range; nobody should see it again.
+        sample: sample.abs(),
+    }
+}

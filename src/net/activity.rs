@@ -1,0 +1,310 @@
+//! What one downstream connection is waiting for, and since when.
+//!
+//! A timer per request costs two operations on the timer wheel for something that nearly never happens. So a
+//! connection only notes what it does, against a coarse clock, and its worker looks at all connections ten
+//! times a second. Time-outs are therefore late by up to one [`TICK`], and never early.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+
+/// How often a worker looks at its connections.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Milliseconds since the worker started; advanced once per [`TICK`]. The values are atomics only because hyper
+/// wants sockets that could move between threads; one thread writes and reads them.
+#[derive(Debug, Default)]
+pub struct CoarseClock(AtomicU64);
+
+impl CoarseClock {
+    /// The time of the last tick.
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Called by the worker once per tick with the time since it started.
+    pub fn set(&self, since_start: Duration) {
+        self.0.store(millis(since_start), Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the client owes us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Phase {
+    /// The first byte of a request head.
+    Idle,
+    /// The rest of a request head.
+    Head,
+    /// More of a request body.
+    Body,
+    /// Nothing: it is waiting for us.
+    Answer,
+    /// Nothing: the connection carries another protocol, whose bytes either side may send when it likes.
+    Tunnel,
+}
+
+impl Phase {
+    const fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Idle,
+            1 => Self::Head,
+            2 => Self::Body,
+            3 => Self::Answer,
+            _ => Self::Tunnel,
+        }
+    }
+}
+
+/// How a client stalled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stall {
+    /// No request began within the idle time-out: nobody's fault.
+    Idle,
+    /// A request head took too long.
+    Head,
+    /// The next bytes of a request body took too long.
+    Body,
+    /// The client did not take the response's bytes.
+    Reader,
+    /// A tunnel carried nothing in either direction.
+    Tunnel,
+    /// The deadline of the present step has passed.
+    Step,
+    /// The deadline of the whole exchange has passed.
+    Exchange,
+}
+
+/// No point in time: nothing is awaited.
+const NEVER: u64 = u64::MAX;
+
+/// What one downstream connection is doing.
+#[derive(Debug)]
+pub struct Activity {
+    clock: Arc<CoarseClock>,
+    phase: AtomicU8,
+    /// When the phase began.
+    since: AtomicU64,
+    /// When a read first found nothing to read; [`NEVER`] while bytes come.
+    reading_since: AtomicU64,
+    /// When a write first found no room; [`NEVER`] while bytes go.
+    writing_since: AtomicU64,
+    /// When what the request path waits for is late.
+    step_deadline: AtomicU64,
+    /// When the whole exchange is late.
+    exchange_deadline: AtomicU64,
+    head_timeout: AtomicU64,
+    idle_timeout: AtomicU64,
+    waker: AtomicWaker,
+}
+
+impl Activity {
+    /// A connection that was just accepted.
+    pub fn new(clock: Arc<CoarseClock>, head_timeout: Duration, idle_timeout: Duration) -> Arc<Self> {
+        let now = clock.now();
+        Arc::new(Self {
+            clock,
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since: AtomicU64::new(now),
+            reading_since: AtomicU64::new(NEVER),
+            writing_since: AtomicU64::new(NEVER),
+            step_deadline: AtomicU64::new(NEVER),
+            exchange_deadline: AtomicU64::new(NEVER),
+            head_timeout: AtomicU64::new(millis(head_timeout)),
+            idle_timeout: AtomicU64::new(millis(idle_timeout)),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    /// Takes over time-outs that a reload changed.
+    pub fn set_timeouts(&self, head: Duration, idle: Duration) {
+        self.head_timeout.store(millis(head), Ordering::Relaxed);
+        self.idle_timeout.store(millis(idle), Ordering::Relaxed);
+    }
+
+    /// Enters a phase.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.since.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    /// What the client owes us now.
+    pub fn phase(&self) -> Phase {
+        Phase::from_byte(self.phase.load(Ordering::Relaxed))
+    }
+
+    /// The task to wake when something has taken too long.
+    pub fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Sets when what the request path now waits for is late; `None`: it may take for ever.
+    pub fn set_step_deadline(&self, within: Option<Duration>) {
+        self.step_deadline.store(self.after(within), Ordering::Relaxed);
+    }
+
+    /// Begins a step that is late after `within`, unless it has begun already.
+    pub fn begin_step(&self, within: Duration) {
+        if self.step_deadline.load(Ordering::Relaxed) == NEVER {
+            self.set_step_deadline(Some(within));
+        }
+    }
+
+    /// Sets when the whole exchange is late, and lifts what was left of the one before.
+    pub fn set_exchange_deadline(&self, within: Option<Duration>) {
+        self.exchange_deadline.store(self.after(within), Ordering::Relaxed);
+        self.step_deadline.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// A whole tick is added: the coarse clock may be one behind, and time-outs are never early.
+    fn after(&self, within: Option<Duration>) -> u64 {
+        within.map_or(NEVER, |within| self.clock.now().saturating_add(millis(within.saturating_add(TICK))))
+    }
+
+    /// Notes what a read of the socket gave: bytes, or nothing yet.
+    pub(super) fn note_read(&self, bytes: Option<usize>) {
+        match bytes {
+            Some(_) => {
+                self.reading_since.store(NEVER, Ordering::Relaxed);
+                if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+                    self.enter(Phase::Head);
+                }
+            }
+            None => Self::note_wait(&self.reading_since, self.clock.now()),
+        }
+    }
+
+    /// Notes whether a write of the socket found room.
+    pub(super) fn note_write(&self, found_room: bool) {
+        if found_room {
+            self.writing_since.store(NEVER, Ordering::Relaxed);
+        } else {
+            Self::note_wait(&self.writing_since, self.clock.now());
+        }
+    }
+
+    fn note_wait(since: &AtomicU64, now: u64) {
+        if since.load(Ordering::Relaxed) == NEVER {
+            since.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// What, if anything, has taken too long.
+    pub fn stall(&self) -> Option<Stall> {
+        let now = self.clock.now();
+        let idle_timeout = self.idle_timeout.load(Ordering::Relaxed);
+        let waited = |since: &AtomicU64| now.saturating_sub(since.load(Ordering::Relaxed));
+        // One tick of grace, since the clock that `since` was read from may be one behind.
+        let tick = TICK.as_millis() as u64;
+        let exceeds = |waited: u64, limit: u64| waited > limit.saturating_add(tick);
+
+        let stall = match self.phase() {
+            Phase::Idle if exceeds(waited(&self.since), idle_timeout) => Some(Stall::Idle),
+            Phase::Head if exceeds(waited(&self.since), self.head_timeout.load(Ordering::Relaxed)) => {
+                Some(Stall::Head)
+            }
+            Phase::Body if exceeds(waited(&self.reading_since), idle_timeout) => Some(Stall::Body),
+            Phase::Tunnel if exceeds(waited(&self.since), idle_timeout) => Some(Stall::Tunnel),
+            Phase::Idle | Phase::Head | Phase::Body | Phase::Answer | Phase::Tunnel => None,
+        };
+        if stall.is_some() {
+            return stall;
+        }
+        if exceeds(waited(&self.writing_since), idle_timeout) {
+            return Some(Stall::Reader);
+        }
+        if now >= self.exchange_deadline.load(Ordering::Relaxed) {
+            return Some(Stall::Exchange);
+        }
+        (now >= self.step_deadline.load(Ordering::Relaxed)).then_some(Stall::Step)
+    }
+
+    /// Wakes the connection's task when something has taken too long. Called by the worker every tick.
+    pub fn check(&self) {
+        if self.stall().is_some() {
+            self.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(clock: &CoarseClock, seconds: u64) {
+        clock.set(Duration::from_secs(seconds));
+    }
+
+    fn new() -> (Arc<CoarseClock>, Arc<Activity>) {
+        let clock = Arc::new(CoarseClock::default());
+        let activity =
+            Activity::new(Arc::clone(&clock), Duration::from_secs(10), Duration::from_secs(75));
+        (clock, activity)
+    }
+
+    #[test]
+    fn an_idle_connection_may_idle_and_a_begun_head_may_not() {
+        let (clock, activity) = new();
+        at(&clock, 75);
+        assert_eq!(activity.stall(), None);
+        at(&clock, 76);
+        assert_eq!(activity.stall(), Some(Stall::Idle));
+        activity.note_read(Some(1));
+        assert_eq!(activity.phase(), Phase::Head);
+        at(&clock, 86);
+        assert_eq!(activity.stall(), None);
+        activity.note_read(Some(1));
+        at(&clock, 87);
+        assert_eq!(activity.stall(), Some(Stall::Head), "from the first byte, however many follow");
+    }
+
+    #[test]
+    fn a_body_stalls_only_while_we_wait_for_the_client() {
+        let (clock, activity) = new();
+        activity.enter(Phase::Body);
+        at(&clock, 500);
+        assert_eq!(activity.stall(), None, "nobody tried to read: the engine is slow");
+        activity.note_read(None);
+        at(&clock, 570);
+        activity.note_read(None);
+        at(&clock, 576);
+        assert_eq!(activity.stall(), Some(Stall::Body));
+        activity.note_read(Some(1));
+        assert_eq!(activity.stall(), None);
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_stalls() {
+        let (clock, activity) = new();
+        activity.enter(Phase::Answer);
+        activity.note_write(false);
+        at(&clock, 76);
+        assert_eq!(activity.stall(), Some(Stall::Reader));
+        activity.note_write(true);
+        assert_eq!(activity.stall(), None);
+    }
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        let (clock, activity) = new();
+        activity.enter(Phase::Answer);
+        activity.set_exchange_deadline(Some(Duration::from_secs(1)));
+        activity.set_step_deadline(Some(Duration::from_millis(250)));
+        clock.set(Duration::from_millis(300));
+        assert_eq!(activity.stall(), None);
+        clock.set(Duration::from_millis(400));
+        assert_eq!(activity.stall(), Some(Stall::Step));
+        activity.set_step_deadline(None);
+        assert_eq!(activity.stall(), None);
+        clock.set(Duration::from_millis(1100));
+        assert_eq!(activity.stall(), Some(Stall::Exchange));
+        activity.set_exchange_deadline(None);
+        assert_eq!(activity.stall(), None);
+    }
+}

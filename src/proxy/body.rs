@@ -1,0 +1,245 @@
+//! The bodies that pass: counted, limited, and never kept.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::net::activity::{Activity, Phase, Stall};
+use crate::proxy::record::Record;
+use crate::telemetry::kinds::UpstreamFailure;
+use crate::upstream::client::Answer;
+
+/// Why a request's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It grew beyond `limits.body_bytes`.
+    #[error("request body exceeds {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// It broke the rules of HTTP, or the client hung up in the middle of it.
+    #[error("request body broke off")]
+    Broken(#[source] hyper::Error),
+}
+
+/// What a client sends, on its way to an engine.
+pub struct RequestBody {
+    /// `None` for a request without a body.
+    incoming: Option<Incoming>,
+    /// `None` once the last byte has passed.
+    watched: Option<Watched>,
+}
+
+struct Watched {
+    activity: Arc<Activity>,
+    /// Bytes that may come, and those of them that have not come yet.
+    allowance: Option<(u64, u64)>,
+    /// How long the engine may take for each part, and then to answer.
+    response_timeout: Duration,
+    received: Arc<AtomicU64>,
+}
+
+impl RequestBody {
+    /// Watches over a body. `limit` is in bytes.
+    pub fn new(
+        incoming: Incoming,
+        activity: &Arc<Activity>,
+        limit: Option<u64>,
+        response_timeout: Duration,
+    ) -> Self {
+        if incoming.is_end_stream() {
+            return Self::none();
+        }
+        let watched = Watched {
+            activity: Arc::clone(activity),
+            allowance: limit.map(|limit| (limit, limit)),
+            response_timeout,
+            received: Arc::default(),
+        };
+        Self { incoming: Some(incoming), watched: Some(watched) }
+    }
+
+    /// No body.
+    pub const fn none() -> Self {
+        Self { incoming: None, watched: None }
+    }
+
+    /// Where the bytes that have come are counted; `None` for a request without a body.
+    pub fn received(&self) -> Option<Arc<AtomicU64>> {
+        self.watched.as_ref().map(|watched| Arc::clone(&watched.received))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut *incoming).poll_frame(context);
+        let Some(watched) = &mut this.watched else { return polled.map_err(BodyError::Broken) };
+        match &polled {
+            // The client's turn: its stalls are noticed at the socket.
+            Poll::Pending => watched.activity.set_step_deadline(None),
+            Poll::Ready(Some(Ok(frame))) => {
+                // The engine's turn, to take this part.
+                watched.activity.set_step_deadline(Some(watched.response_timeout));
+                if let Some(data) = frame.data_ref() {
+                    let length = data.len() as u64;
+                    watched.received.store(watched.received.load(Ordering::Relaxed) + length, Ordering::Relaxed);
+                    if let Some((limit, left)) = &mut watched.allowance {
+                        match left.checked_sub(length) {
+                            Some(rest) => *left = rest,
+                            None => return Poll::Ready(Some(Err(BodyError::TooLarge { limit: *limit }))),
+                        }
+                    }
+                }
+            }
+            Poll::Ready(None | Some(Err(_))) => {}
+        }
+        if incoming.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+            watched.activity.enter(Phase::Answer);
+            watched.activity.set_step_deadline(Some(watched.response_timeout));
+            this.watched = None;
+        }
+        polled.map_err(BodyError::Broken)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// What we answer with: an engine's body, or a page of ours.
+pub struct ResponseBody {
+    content: Content,
+    /// Notices when an engine stops sending.
+    activity: Arc<Activity>,
+    /// Told when the last byte has gone, or when nobody wants it any more.
+    record: Record,
+}
+
+/// Where the bytes come from.
+pub enum Content {
+    /// There are none.
+    Empty,
+    /// A page of ours.
+    Page(Bytes),
+    /// An engine.
+    Engine {
+        /// The engine's body.
+        answer: Answer<RequestBody>,
+        /// How long the engine may take for each part.
+        idle_timeout: Duration,
+    },
+}
+
+/// Why a response's body broke off: the connection to the client is cut, so that it cannot mistake a part for
+/// the whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ResponseBodyError {
+    /// The engine broke off.
+    #[error("upstream broke off in the middle of the response")]
+    Broken(#[source] hyper::Error),
+    /// The engine stopped sending.
+    #[error("upstream stopped in the middle of the response")]
+    Late,
+}
+
+impl ResponseBody {
+    /// A body, and what is told at its end.
+    pub fn new(content: Content, activity: &Arc<Activity>, record: Record) -> Self {
+        Self { content, activity: Arc::clone(activity), record }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // The next thing the client owes us is another request; a tunnel owes nothing.
+        if self.activity.phase() != Phase::Tunnel {
+            self.activity.enter(Phase::Idle);
+        }
+        self.activity.set_exchange_deadline(None);
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ResponseBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let Self { content, activity, record } = &mut *self;
+        match content {
+            Content::Empty => Poll::Ready(None),
+            Content::Page(_) => {
+                let Content::Page(page) = std::mem::replace(content, Content::Empty) else {
+                    return Poll::Ready(None);
+                };
+                record.sent(page.len());
+                Poll::Ready(Some(Ok(Frame::data(page))))
+            }
+            Content::Engine { answer, idle_timeout } => {
+                match Pin::new(answer).poll_frame(context) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        activity.set_step_deadline(None);
+                        if let Some(data) = frame.data_ref() {
+                            record.sent(data.len());
+                        }
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        *content = Content::Empty;
+                        record.broke_off(UpstreamFailure::BodyBroken);
+                        Poll::Ready(Some(Err(ResponseBodyError::Broken(error))))
+                    }
+                    Poll::Ready(None) => Poll::Ready(None),
+                    Poll::Pending => match activity.stall() {
+                        Some(Stall::Step | Stall::Exchange | Stall::Body) => {
+                            *content = Content::Empty;
+                            record.broke_off(UpstreamFailure::BodyTimeout);
+                            Poll::Ready(Some(Err(ResponseBodyError::Late)))
+                        }
+                        Some(Stall::Idle | Stall::Head | Stall::Reader | Stall::Tunnel) | None => {
+                            activity.begin_step(*idle_timeout);
+                            Poll::Pending
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Page(_) => false,
+            Content::Engine { answer, .. } => answer.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Page(page) => SizeHint::with_exact(page.len() as u64),
+            Content::Engine { answer, .. } => answer.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Serves one downstream connection.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::decide::headers::Forwarder;
+use crate::net::activity::{Activity, Stall};
+use crate::net::drain::Open;
+use crate::net::stream::{Stalled, Stream};
+use crate::proxy::context::WorkerContext;
+use crate::proxy::handle::handle;
+use crate::telemetry::kinds::AnswerKind;
+use crate::telemetry::metrics::ListenerMetrics;
+use crate::upstream::client::find_source;
+
+/// Who connected, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Their address; an IPv4 address mapped into IPv6 is an IPv4 address.
+    pub address: IpAddr,
+    /// The port that they connected to.
+    pub local_port: u16,
+}
+
+/// One downstream connection.
+pub struct Downstream {
+    /// The worker that serves it.
+    pub worker: Rc<WorkerContext>,
+    /// Who connected.
+    pub peer: Peer,
+    /// What it is waiting for.
+    pub activity: Arc<Activity>,
+    /// One throw of the dice for all its requests.
+    pub roll: u64,
+    /// Writes its requests' forwarded headers.
+    pub forwarder: RefCell<Forwarder>,
+    listener: Arc<ListenerMetrics>,
+    /// Keeps it counted among the open ones.
+    _open: Open,
+}
+
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        self.listener.connection_closed();
+    }
+}
+
+/// The largest read buffer of a downstream connection; a head may be as large as `limits.header_bytes` anyway.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Serves a connection to its end. Cannot fail: what goes wrong is told, and closes the connection.
+pub async fn serve(
+    worker: Rc<WorkerContext>,
+    socket: TcpStream,
+    remote: SocketAddr,
+    local_port: u16,
+    listener: Arc<ListenerMetrics>,
+    open: Open,
+) {
+    // Responses are written whole; waiting for more to send only delays them. Fails when the client is gone.
+    let _ = socket.set_nodelay(true);
+    let view = worker.view();
+    let limits = view.snapshot.limits.clone();
+    drop(view);
+    let activity = Activity::new(Arc::clone(&worker.clock), limits.header_timeout, limits.idle_timeout);
+    worker.watch(&activity);
+    listener.connection_opened();
+    let peer = Peer { address: remote.ip().to_canonical(), local_port };
+    let downstream = Rc::new(Downstream {
+        peer,
+        activity: Arc::clone(&activity),
+        roll: worker.ambient.roll(),
+        forwarder: RefCell::new(Forwarder::new(peer.address, false, local_port)),
+        listener,
+        _open: open,
+        worker: Rc::clone(&worker),
+    });
+
+    let service = service_fn(move |request| handle(Rc::clone(&downstream), request));
+    let connection = http1::Builder::new()
+        .pipeline_flush(true)
+        .max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes))
+        .max_header_size(limits.header_bytes)
+        .max_headers(limits.headers)
+        // Ours is `Activity`: hyper's timer would cost two timer operations per request.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(Stream::new(socket, Arc::clone(&activity))), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = poll_fn(|context| {
+        activity.register(context.waker());
+        match connection.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending if activity.stall() == Some(Stall::Reader) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    if let Err(error) = ended
+        && let Some(kind) = refused_head(&error)
+    {
+        worker.view().no_app.record_answer(kind);
+    }
+}
+
+/// The answer that a head got which never became a request: hyper or `net::stream` wrote it, bare, and closed.
+fn refused_head(error: &hyper::Error) -> Option<AnswerKind> {
+    if error.is_parse_too_large() {
+        Some(AnswerKind::HeadTooLarge)
+    } else if error.is_parse() {
+        Some(AnswerKind::Malformed)
+    } else {
+        match find_source::<std::io::Error>(error)?.get_ref()?.downcast_ref::<Stalled>()? {
+            Stalled(Stall::Head) => Some(AnswerKind::SlowRequest),
+            Stalled(
+                Stall::Idle | Stall::Body | Stall::Reader | Stall::Tunnel | Stall::Step | Stall::Exchange,
+            ) => None,
+        }
+    }
+}

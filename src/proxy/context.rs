@@ -1,0 +1,209 @@
+//! One worker as its requests see it: clock and dice, connections, counters, and its view of the running
+//! generation.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::ambient::Ambient;
+use crate::decide::engine::Engine;
+use crate::net::activity::{Activity, CoarseClock};
+use crate::net::drain::Drain;
+use crate::proxy::body::RequestBody;
+use crate::runtime::live::{Live, Reader};
+use crate::runtime::snapshot::{App, Snapshot};
+use crate::telemetry::access_log::WorkerLog;
+use crate::telemetry::events::PanicCaught;
+use crate::telemetry::metrics::{AppMetrics, Metrics, WorkerMetrics};
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::pool::WorkerEndpoint;
+
+/// One worker's belongings.
+pub struct WorkerContext {
+    /// Clock and dice.
+    pub ambient: Rc<Ambient>,
+    /// The clock that time-outs are held against.
+    pub clock: Arc<CoarseClock>,
+    /// Where this worker counts.
+    pub metrics: Arc<WorkerMetrics>,
+    /// The shutdown latch of the process.
+    pub drain: Arc<Drain>,
+    /// This worker's end of the access log.
+    pub access: WorkerLog,
+    /// Numbers that belong to no worker.
+    shared_metrics: Arc<Metrics>,
+    reader: RefCell<Reader>,
+    view: RefCell<Rc<View>>,
+    /// Woken when another worker wants connections that this one does not use.
+    shed: Arc<Notify>,
+    activities: RefCell<Vec<Arc<Activity>>>,
+}
+
+/// A generation with what this worker holds for it. Requests keep the view they began with.
+pub struct View {
+    /// The generation.
+    pub snapshot: Arc<Snapshot>,
+    /// By position in [`Snapshot::apps`].
+    pub apps: Vec<AppView>,
+    /// Where requests are counted that no app claims.
+    pub no_app: Arc<AppMetrics>,
+}
+
+/// One app, as one worker sees it.
+pub struct AppView {
+    /// Where this worker counts.
+    pub metrics: Arc<AppMetrics>,
+    /// This worker's endpoints by [`Engine::index`], in the order of the pool.
+    pub endpoints: [Vec<Rc<WorkerEndpoint<RequestBody>>>; 2],
+    /// Turns taken in round-robin pools.
+    pub turns: [std::cell::Cell<u64>; 2],
+}
+
+impl WorkerContext {
+    /// A worker that holds nothing yet.
+    pub fn new(
+        index: usize,
+        live: &Live,
+        shared_metrics: &Arc<Metrics>,
+        drain: Arc<Drain>,
+        access: WorkerLog,
+    ) -> Rc<Self> {
+        let metrics = shared_metrics.worker(index);
+        let ambient = Rc::new(Ambient::system());
+        let shed = Arc::new(Notify::new());
+        let view = View::build(live.load(), None, &metrics, &shed, &ambient);
+        Rc::new(Self {
+            ambient,
+            clock: Arc::default(),
+            metrics,
+            drain,
+            access,
+            shared_metrics: Arc::clone(shared_metrics),
+            reader: RefCell::new(live.reader()),
+            view: RefCell::new(Rc::new(view)),
+            shed,
+            activities: RefCell::default(),
+        })
+    }
+
+    /// This worker's view of the running generation.
+    pub fn view(&self) -> Rc<View> {
+        let mut reader = self.reader.borrow_mut();
+        let newest = reader.load();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(newest, &view.snapshot) {
+            *view = Rc::new(View::build(
+                Arc::clone(newest),
+                Some(&view),
+                &self.metrics,
+                &self.shed,
+                &self.ambient,
+            ));
+        }
+        Rc::clone(&view)
+    }
+
+    /// Watches over a connection until its last owner drops it.
+    pub fn watch(&self, activity: &Arc<Activity>) {
+        self.activities.borrow_mut().push(Arc::clone(activity));
+    }
+
+    /// What a worker does ten times a second: looks at its connections, sweeps its pools, hands on its records,
+    /// and takes up a new generation even when no request asks for it.
+    pub fn tick(&self, since_start: Duration) {
+        self.clock.set(since_start);
+        let now = self.ambient.instant();
+        self.activities.borrow_mut().retain(|activity| {
+            let in_use = Arc::strong_count(activity) > 1;
+            if in_use {
+                activity.check();
+            }
+            in_use
+        });
+        let view = self.view();
+        for (app, app_view) in view.snapshot.apps.iter().zip(&view.apps) {
+            for engine in Engine::BOTH {
+                for endpoint in &app_view.endpoints[engine.index()] {
+                    endpoint.sweep(&app.pool(engine).timeouts, now);
+                }
+            }
+        }
+        self.access.flush();
+    }
+
+    /// Tells of a panic that was caught.
+    pub fn panicked(&self, during: &str, message: &str) {
+        PanicCaught { during, message }.tell(&self.shared_metrics);
+    }
+
+    /// Gives up unused connections whenever another worker asks.
+    pub async fn shed_when_asked(&self) {
+        loop {
+            self.shed.notified().await;
+            for endpoint in self.view().apps.iter().flat_map(|app| &app.endpoints).flatten() {
+                endpoint.shed();
+            }
+        }
+    }
+}
+
+impl View {
+    fn build(
+        snapshot: Arc<Snapshot>,
+        previous: Option<&Self>,
+        metrics: &WorkerMetrics,
+        shed: &Arc<Notify>,
+        ambient: &Rc<Ambient>,
+    ) -> Self {
+        // What is left in here at the end left the configuration.
+        let mut known: HashMap<*const Endpoint, Rc<WorkerEndpoint<RequestBody>>> = HashMap::new();
+        for endpoint in previous.iter().flat_map(|view| &view.apps).flat_map(|app| &app.endpoints).flatten() {
+            known.insert(Arc::as_ptr(&endpoint.shared), Rc::clone(endpoint));
+        }
+        let apps = snapshot
+            .apps
+            .iter()
+            .map(|app| {
+                let app_metrics = metrics.app(&app.name);
+                let mut endpoints = |engine: Engine| endpoints(app, engine, &app_metrics, &mut known, shed, ambient);
+                let endpoints = [endpoints(Engine::Classic), endpoints(Engine::Identity)];
+                AppView { metrics: app_metrics, endpoints, turns: Default::default() }
+            })
+            .collect();
+        for retired in known.into_values() {
+            retired.retire();
+        }
+        Self { apps, no_app: Arc::clone(metrics.unrouted()), snapshot }
+    }
+}
+
+fn endpoints(
+    app: &App,
+    engine: Engine,
+    metrics: &AppMetrics,
+    known: &mut HashMap<*const Endpoint, Rc<WorkerEndpoint<RequestBody>>>,
+    shed: &Arc<Notify>,
+    ambient: &Rc<Ambient>,
+) -> Vec<Rc<WorkerEndpoint<RequestBody>>> {
+    let pool = app.pool(engine);
+    pool.endpoints
+        .iter()
+        .map(|endpoint| match known.remove(&Arc::as_ptr(endpoint)) {
+            Some(carried_over) => {
+                carried_over.set_limits(pool.connections);
+                carried_over
+            }
+            None => WorkerEndpoint::new(
+                Arc::clone(endpoint),
+                metrics.endpoint(engine, &endpoint.label),
+                pool.connections,
+                shed,
+                Rc::clone(ambient),
+            ),
+        })
+        .collect()
+}

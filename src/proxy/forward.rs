@@ -1,0 +1,248 @@
+//! Attempts: pick an endpoint, send, classify, and try once more or give up.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::{Request, Response, StatusCode};
+
+use crate::config::model::{OnUnavailable, Timeouts};
+use crate::decide::balance::Balance;
+use crate::decide::decision::Reason;
+use crate::decide::engine::Engine;
+use crate::decide::retry::{Progress, is_repeatable, may_repeat};
+use crate::net::activity::{Activity, Stall};
+use crate::proxy::body::{BodyError, RequestBody};
+use crate::proxy::context::{View, WorkerContext};
+use crate::proxy::error::{ProxyError, failure_of};
+use crate::proxy::record::Record;
+use crate::telemetry::events::UpstreamFailed;
+use crate::telemetry::kinds::RetryOutcome;
+use crate::upstream::client::{Answer, find_source};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::pool::{Wanted, WorkerEndpoint};
+
+/// What forwarding needs to know of a request.
+pub struct Exchange<'a> {
+    /// The worker that serves it.
+    pub worker: &'a WorkerContext,
+    /// The generation that it began with.
+    pub view: &'a View,
+    /// Position of its app.
+    pub app: usize,
+    /// Notices when somebody stalls.
+    pub activity: &'a Arc<Activity>,
+    /// Whether the client asked to switch protocols.
+    pub wants_upgrade: bool,
+}
+
+/// An attempt that failed, with the request when it can still be sent.
+struct Attempt {
+    error: UpstreamError,
+    request: Option<Request<RequestBody>>,
+}
+
+/// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
+pub async fn forward(
+    exchange: &Exchange<'_>,
+    engine: Engine,
+    request: Request<RequestBody>,
+    record: &mut Record,
+) -> Result<Response<Answer<RequestBody>>, ProxyError> {
+    let limits = &exchange.view.snapshot.limits;
+    exchange.activity.set_exchange_deadline(limits.request_timeout);
+    let failed = match attempts(exchange, engine, request, record).await? {
+        Ok(response) => return Ok(response),
+        Err(failed) => failed,
+    };
+    let app = &exchange.view.snapshot.apps[exchange.app];
+    let other = engine.other();
+    match failed {
+        Attempt { error, request: Some(request) }
+            if app.on_unavailable == OnUnavailable::Failover
+                && error.progress() == Progress::NothingWritten
+                && !app.pool(other).endpoints.is_empty() =>
+        {
+            record.moved_to(other, Reason::Failover);
+            attempts(exchange, other, request, record).await?.map_err(|failed| fault_of(failed.error))
+        }
+        Attempt { error, .. } => Err(fault_of(error)),
+    }
+}
+
+/// Tries one engine's endpoints. The outer result is of faults that are not the engine's, and end the request
+/// whatever else could be tried.
+async fn attempts(
+    exchange: &Exchange<'_>,
+    engine: Engine,
+    request: Request<RequestBody>,
+    record: &mut Record,
+) -> Result<Result<Response<Answer<RequestBody>>, Attempt>, ProxyError> {
+    let app = &exchange.view.snapshot.apps[exchange.app];
+    let metrics = &exchange.view.apps[exchange.app].metrics;
+    let method = request.method().clone();
+    let has_body = !http_body::Body::is_end_stream(request.body());
+    let mut request = request;
+    let mut failed_at = None;
+    let mut tries = 0;
+    loop {
+        let Some((at, endpoint)) = pick(exchange, engine, failed_at) else {
+            let failed = Attempt { error: UpstreamError::NoEndpoint, request: Some(request) };
+            return Ok(Err(failed));
+        };
+        tries += 1;
+        let timeouts = &app.pool(engine).timeouts;
+        let in_flight = endpoint.shared.begin();
+        let attempt = attempt(exchange, timeouts, endpoint, request, tries > 1);
+        let mut failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
+            Ok(response) => {
+                if tries > 1 {
+                    metrics.record_retry(engine, RetryOutcome::Success);
+                }
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS && !exchange.wants_upgrade {
+                    let error = UpstreamError::UpgradeUnasked { endpoint: endpoint.shared.label.clone() };
+                    note_failure(exchange, endpoint, &error);
+                    return Ok(Err(Attempt { error, request: None }));
+                }
+                record.answered_by(endpoint, tries, in_flight);
+                return Ok(Ok(response));
+            }
+            Err(failed) => failed,
+        };
+        note_failure(exchange, endpoint, &failed.error);
+        if tries > 1 {
+            metrics.record_retry(engine, RetryOutcome::Failure);
+        }
+        let again = failed.request.take();
+        match again {
+            Some(again) if may_repeat(failed.error.progress(), &method, has_body, tries) => {
+                failed_at = Some(at);
+                request = again;
+            }
+            again => return Ok(Err(Attempt { error: failed.error, request: again })),
+        }
+    }
+}
+
+fn pick<'v>(
+    exchange: &Exchange<'v>,
+    engine: Engine,
+    excluded: Option<usize>,
+) -> Option<(usize, &'v Rc<WorkerEndpoint<RequestBody>>)> {
+    let pool = exchange.view.snapshot.apps[exchange.app].pool(engine);
+    let app = &exchange.view.apps[exchange.app];
+    let weights = pool.weights.as_ref()?;
+    let at = match pool.balance {
+        Balance::LeastRequest if pool.endpoints.len() == 1 => 0,
+        Balance::LeastRequest => {
+            weights.least_request(exchange.worker.ambient.roll(), excluded, |at| pool.endpoints[at].load())
+        }
+        Balance::RoundRobin => {
+            let turns = &app.turns[engine.index()];
+            turns.set(turns.get().wrapping_add(1));
+            weights.round_robin(turns.get(), excluded)
+        }
+    };
+    Some((at, &app.endpoints[engine.index()][at]))
+}
+
+/// One attempt at one endpoint.
+async fn attempt(
+    exchange: &Exchange<'_>,
+    timeouts: &Timeouts,
+    endpoint: &Rc<WorkerEndpoint<RequestBody>>,
+    request: Request<RequestBody>,
+    fresh: bool,
+) -> Result<Response<Answer<RequestBody>>, Attempt> {
+    let has_body = !http_body::Body::is_end_stream(request.body());
+    let repeatable = !has_body && is_repeatable(request.method());
+    let wanted = Wanted { fresh, certain: !repeatable, now: exchange.worker.ambient.recent() };
+    let connection = match endpoint.connection(timeouts, wanted).await {
+        Ok(connection) => connection,
+        Err(error) => return Err(Attempt { error, request: Some(request) }),
+    };
+    // hyper consumes the head. What could be sent again is copied first; a body could not be.
+    let (parts, body) = request.into_parts();
+    let spare = repeatable.then(|| parts.clone());
+    if !has_body {
+        exchange.activity.set_step_deadline(Some(timeouts.response));
+    }
+    match connection.send(Request::from_parts(parts, body)).await {
+        Ok(response) => {
+            exchange.activity.set_step_deadline(None);
+            Ok(response)
+        }
+        Err(failed) => {
+            let request =
+                failed.unsent.or_else(|| spare.map(|parts| Request::from_parts(parts, RequestBody::none())));
+            Err(Attempt { error: failed.error, request })
+        }
+    }
+}
+
+/// Runs an attempt until somebody stalls. A step that is late is the endpoint's failure; everything else ends
+/// the request.
+async fn in_time<T>(
+    exchange: &Exchange<'_>,
+    timeouts: &Timeouts,
+    endpoint: &WorkerEndpoint<RequestBody>,
+    attempt: impl Future<Output = Result<T, Attempt>>,
+) -> Result<Result<T, Attempt>, ProxyError> {
+    let mut attempt = pin!(attempt);
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = attempt.as_mut().poll(context) {
+            return Poll::Ready(Ok(outcome));
+        }
+        let limits = &exchange.view.snapshot.limits;
+        match exchange.activity.stall() {
+            None | Some(Stall::Idle | Stall::Head | Stall::Tunnel) => Poll::Pending,
+            Some(Stall::Body) => Poll::Ready(Err(ProxyError::SlowBody)),
+            Some(Stall::Reader) => Poll::Ready(Err(ProxyError::ClientGone)),
+            Some(Stall::Exchange) => Poll::Ready(Err(ProxyError::RequestTimeout {
+                limit: limits.request_timeout.unwrap_or_default(),
+            })),
+            Some(Stall::Step) => {
+                let endpoint = endpoint.shared.label.clone();
+                let error = UpstreamError::ResponseTimeout { endpoint, after: timeouts.response };
+                Poll::Ready(Ok(Err(Attempt { error, request: None })))
+            }
+        }
+    })
+    .await
+}
+
+fn note_failure(exchange: &Exchange<'_>, endpoint: &WorkerEndpoint<RequestBody>, error: &UpstreamError) {
+    if let Some(kind) = failure_of(error) {
+        let wall = exchange.worker.ambient.moment().wall;
+        UpstreamFailed { endpoint: &endpoint.metrics, kind, error: &Chain(error), wall }.tell();
+    }
+}
+
+/// An error and what caused it, in one line.
+struct Chain<'e>(&'e dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(formatter, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// Whose fault a failed attempt was in the end.
+fn fault_of(error: UpstreamError) -> ProxyError {
+    let UpstreamError::RequestBody { source } = &error else { return ProxyError::Upstream(error) };
+    match find_source::<BodyError>(source) {
+        Some(BodyError::TooLarge { limit }) => ProxyError::BodyTooLarge { limit: *limit },
+        Some(BodyError::Broken(source)) if source.is_incomplete_message() || source.is_closed() => {
+            ProxyError::ClientGone
+        }
+        Some(BodyError::Broken(_)) | None => ProxyError::MalformedBody,
+    }
+}

@@ -1,0 +1,189 @@
+//! The request path as a table of contents.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::ambient::Moment;
+use crate::decide::cookies::CookieNames;
+use crate::decide::decision::{Decision, Question, decide};
+use crate::decide::headers;
+use crate::decide::host::host_of;
+use crate::net::activity::Phase;
+use crate::proxy::body::{Content, RequestBody, ResponseBody};
+use crate::proxy::conn::Downstream;
+use crate::proxy::context::View;
+use crate::proxy::error::ProxyError;
+use crate::proxy::forward::{Exchange, forward};
+use crate::proxy::panic;
+use crate::proxy::record::Record;
+use crate::proxy::respond::{self, Shape};
+use crate::proxy::upgrade;
+use crate::runtime::snapshot::App;
+use crate::upstream::client::Answer;
+
+/// Answers one request. A panic below costs its own request a 500, and nobody else anything.
+pub async fn handle(
+    downstream: Rc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let worker = &downstream.worker;
+    let view = worker.view();
+    let moment = worker.ambient.moment();
+    let limits = &view.snapshot.limits;
+    downstream.activity.set_timeouts(limits.header_timeout, limits.idle_timeout);
+    downstream.activity.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
+
+    let shape = Shape::wanted_by(request.headers());
+    let mut record = Record::begin(worker, &view, request.method(), moment.monotonic);
+    let outcome = panic::catch(serve(&downstream, &view, moment, request, &mut record)).await;
+    let outcome = outcome.unwrap_or_else(|message| {
+        worker.panicked("a request", &message);
+        Err(ProxyError::Internal)
+    });
+    let mut response = outcome.unwrap_or_else(|error| our_answer(&error, shape, &mut record));
+    if worker.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|content| ResponseBody::new(content, &downstream.activity, record)))
+}
+
+/// Decides, forwards, and makes an engine's answer ours.
+async fn serve(
+    downstream: &Rc<Downstream>,
+    view: &Rc<View>,
+    moment: Moment,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Response<Content>, ProxyError> {
+    let (mut parts, body) = request.into_parts();
+    let peer = &downstream.peer;
+    let peer_is_trusted = view.snapshot.trust.includes(peer.address);
+    let client =
+        if peer_is_trusted { view.snapshot.trust.client(&parts.headers, peer.address) } else { peer.address };
+    let secure = peer_is_trusted && headers::forwarded_over_tls(&parts.headers);
+    record.begin_telling(&parts, client);
+    let request_id = headers::ensure_request_id(&mut parts.headers, || downstream.worker.ambient.roll());
+    record.named(request_id);
+
+    let at = claim(view, &mut parts)?;
+    let app = &view.snapshot.apps[at];
+    record.claimed_by(at);
+
+    // One connection of a browser is one roll of the dice, so that parallel first requests cannot split it; a
+    // trusted proxy carries many browsers on one connection.
+    let roll = if peer_is_trusted { moment.roll } else { downstream.roll ^ app.roll };
+    let question = Question {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        client,
+        peer_is_trusted,
+        secure,
+    };
+    let decision = decide(&app.rules, &question, Moment { roll, ..moment });
+    record.decided(&decision);
+
+    let limits = &view.snapshot.limits;
+    if let Some(limit) = limits.body_bytes
+        && declared_length(&parts.headers).is_some_and(|length| length > limit)
+    {
+        return Err(ProxyError::BodyTooLarge { limit });
+    }
+    let on_client = parts.extensions.remove::<OnUpgrade>();
+    let hop = headers::strip_request(&mut parts.headers, &app.key_headers, peer_is_trusted);
+    downstream.forwarder.borrow_mut().write(&mut parts.headers, peer_is_trusted);
+    headers::ensure_traceparent(&mut parts.headers, || downstream.worker.ambient.roll());
+    headers::restore_hop(&mut parts.headers, &hop);
+    if app.annotate {
+        headers::annotate(&mut parts.headers, decision.engine, decision.reason.as_str());
+    }
+    record.traced(&parts.headers);
+    parts.version = Version::HTTP_11;
+
+    let pool = app.pool(decision.engine);
+    let body = RequestBody::new(body, &downstream.activity, limits.body_bytes, pool.timeouts.response);
+    record.receives(body.received());
+    let exchange = Exchange {
+        worker: &downstream.worker,
+        view,
+        app: at,
+        activity: &downstream.activity,
+        wants_upgrade: hop.upgrade.is_some(),
+    };
+    let response = forward(&exchange, decision.engine, Request::from_parts(parts, body), record).await?;
+    record.responds(response.status(), None);
+    Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
+}
+
+/// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
+fn claim(view: &View, parts: &mut Parts) -> Result<usize, ProxyError> {
+    if parts.method == Method::CONNECT {
+        return Err(ProxyError::Malformed("CONNECT asks for a forward proxy"));
+    }
+    if let Some(authority) = parts.uri.authority() {
+        // RFC 9112 3.2.2: the authority of an absolute-form target replaces whatever Host says.
+        let host = HeaderValue::from_str(authority.as_str());
+        parts.headers.insert(HOST, host.map_err(|_| ProxyError::Malformed("bad authority"))?);
+        let target = parts.uri.path_and_query().cloned();
+        parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    let mut lines = parts.headers.get_all(HOST).iter();
+    let found = match (lines.next(), lines.next()) {
+        (Some(host), None) => {
+            let host = host.to_str().map_err(|_| ProxyError::Malformed("bad Host"))?;
+            host_of(host).ok_or(ProxyError::Malformed("bad Host"))?;
+            view.snapshot.hosts.find(host)
+        }
+        (Some(_), Some(_)) => return Err(ProxyError::Malformed("more than one Host")),
+        (None, _) if parts.version < Version::HTTP_11 => view.snapshot.hosts.default(),
+        (None, _) => return Err(ProxyError::Malformed("no Host")),
+    };
+    found.ok_or(ProxyError::Misdirected)
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
+fn engine_answer(
+    downstream: &Rc<Downstream>,
+    app: &App,
+    decision: &Decision,
+    secure: bool,
+    on_client: Option<OnUpgrade>,
+    mut response: Response<Answer<RequestBody>>,
+) -> Response<Content> {
+    *response.version_mut() = Version::HTTP_11;
+    let protocol = response.headers().get(UPGRADE).cloned();
+    headers::strip_response(response.headers_mut());
+    if let Some(ticket) = &decision.issue
+        && let Some(line) = app.rules.sealer.set_cookie(CookieNames::for_scheme(secure), ticket)
+    {
+        headers::set_our_cookie(response.headers_mut(), line);
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return upgrade::switch(downstream, protocol, on_client, response);
+    }
+    let idle_timeout = app.pool(decision.engine).timeouts.idle;
+    response.map(|answer| Content::Engine { answer, idle_timeout })
+}
+
+fn our_answer(error: &ProxyError, shape: Shape, record: &mut Record) -> Response<Content> {
+    let answer = respond::answer(error.kind(), shape, record.request_id(), error.closes());
+    if matches!(error, ProxyError::ClientGone) {
+        record.client_gone();
+    } else {
+        record.responds(answer.status(), Some(error.kind()));
+    }
+    answer.map(|page: Bytes| Content::Page(page))
+}

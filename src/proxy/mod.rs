@@ -1,0 +1,12 @@
+//! One request: from the bytes of a client to the answer of an engine, and what is told of it.
+
+pub mod context;
+pub mod conn;
+pub mod handle;
+pub mod forward;
+pub mod body;
+pub mod upgrade;
+pub mod error;
+pub mod respond;
+pub mod record;
+pub mod panic;

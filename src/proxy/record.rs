@@ -1,0 +1,249 @@
+//! What is told of a request, on every exit: a guard that rides in the response's body to its last byte, and
+//! tells when it is dropped. A request that was cancelled is told the same way.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+
+use crate::decide::decision::{Decision, Reason, TicketState};
+use crate::decide::engine::Engine;
+use crate::decide::headers;
+use crate::proxy::body::RequestBody;
+use crate::proxy::context::{View, WorkerContext};
+use crate::telemetry::access_log::AccessRecord;
+use crate::telemetry::events::UpstreamFailed;
+use crate::telemetry::kinds::{AnswerKind, MethodLabel, UpstreamFailure};
+use crate::telemetry::metrics::AppMetrics;
+use crate::upstream::endpoint::InFlight;
+use crate::upstream::pool::WorkerEndpoint;
+
+/// The status of a request whose client hung up before a response began: none was sent, and metrics show `none`.
+const NO_STATUS: u16 = 0;
+
+/// One request, as it will be told.
+pub struct Record {
+    worker: Rc<WorkerContext>,
+    view: Rc<View>,
+    app: Option<usize>,
+    engine: Option<Engine>,
+    method: MethodLabel,
+    started: Instant,
+    status: u16,
+    kind: Option<AnswerKind>,
+    /// Until the response's head.
+    upstream: Option<Duration>,
+    /// Keeps the endpoint's load counted.
+    at: Option<(Rc<WorkerEndpoint<RequestBody>>, InFlight)>,
+    sent: u64,
+    received: Option<Arc<AtomicU64>>,
+    tries: u32,
+    request_id: Option<HeaderValue>,
+    told: Option<Box<Told>>,
+}
+
+/// What only the access log wants to know; absent when it does not.
+struct Told {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    trace: Option<HeaderValue>,
+    client: IpAddr,
+    decision: Option<Decision>,
+}
+
+impl Record {
+    /// Begins to record a request.
+    pub fn begin(worker: &Rc<WorkerContext>, view: &Rc<View>, method: &Method, started: Instant) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            view: Rc::clone(view),
+            app: None,
+            engine: None,
+            method: MethodLabel::from(method),
+            started,
+            status: NO_STATUS,
+            kind: None,
+            upstream: None,
+            at: None,
+            sent: 0,
+            received: None,
+            tries: 0,
+            request_id: None,
+            told: None,
+        }
+    }
+
+    /// Keeps what the access log wants, when it wants this request.
+    pub fn begin_telling(&mut self, parts: &Parts, client: IpAddr) {
+        if self.worker.access.is_wanted(self.worker.ambient.roll()) {
+            self.told = Some(Box::new(Told {
+                method: parts.method.clone(),
+                uri: parts.uri.clone(),
+                version: parts.version,
+                host: parts.headers.get(HOST).cloned(),
+                trace: None,
+                client,
+                decision: None,
+            }));
+        }
+    }
+
+    /// The request has got a name.
+    pub fn named(&mut self, request_id: HeaderValue) {
+        self.request_id = Some(request_id);
+    }
+
+    /// The request's name.
+    pub fn request_id(&self) -> Option<&HeaderValue> {
+        self.request_id.as_ref()
+    }
+
+    /// The request belongs to a trace.
+    pub fn traced(&mut self, headers: &HeaderMap) {
+        if let Some(told) = &mut self.told {
+            told.trace = headers.get(headers::TRACEPARENT).cloned();
+        }
+    }
+
+    /// The request belongs to this app.
+    pub fn claimed_by(&mut self, app: usize) {
+        self.app = Some(app);
+    }
+
+    /// An engine was chosen.
+    pub fn decided(&mut self, decision: &Decision) {
+        let metrics = self.metrics();
+        metrics.record_decision(decision.engine, decision.reason);
+        metrics.in_flight_started(decision.engine);
+        if let TicketState::Rejected(rejection) = decision.trail.ticket {
+            self.worker.metrics.record_ticket_rejected(rejection);
+        }
+        self.engine = Some(decision.engine);
+        if let Some(told) = &mut self.told {
+            told.decision = Some(*decision);
+        }
+    }
+
+    /// Another engine serves after all.
+    pub fn moved_to(&mut self, engine: Engine, reason: Reason) {
+        let metrics = self.metrics();
+        if let Some(before) = self.engine {
+            metrics.in_flight_ended(before);
+        }
+        metrics.record_decision(engine, reason);
+        metrics.in_flight_started(engine);
+        self.engine = Some(engine);
+        if let Some(Told { decision: Some(decision), .. }) = self.told.as_deref_mut() {
+            decision.engine = engine;
+            decision.reason = reason;
+        }
+    }
+
+    /// The bytes of the request's body are counted there.
+    pub fn receives(&mut self, received: Option<Arc<AtomicU64>>) {
+        self.received = received;
+    }
+
+    /// An endpoint answered, after so many tries.
+    pub fn answered_by(
+        &mut self,
+        endpoint: &Rc<WorkerEndpoint<RequestBody>>,
+        tries: u32,
+        in_flight: InFlight,
+    ) {
+        let upstream = self.worker.ambient.instant().saturating_duration_since(self.started);
+        if let Some(engine) = self.engine {
+            self.metrics().record_upstream(engine, upstream);
+        }
+        self.upstream = Some(upstream);
+        self.tries = tries;
+        self.at = Some((Rc::clone(endpoint), in_flight));
+    }
+
+    /// A response begins.
+    pub fn responds(&mut self, status: StatusCode, kind: Option<AnswerKind>) {
+        self.status = status.as_u16();
+        self.kind = kind;
+        if let Some(kind) = kind {
+            self.metrics().record_answer(kind);
+        }
+    }
+
+    /// The client hung up before a response began: nobody hears our answer, and it is not counted as one.
+    pub fn client_gone(&mut self) {
+        self.status = NO_STATUS;
+    }
+
+    /// Bytes of the response's body went out.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The response broke off in the middle.
+    pub fn broke_off(&mut self, kind: UpstreamFailure) {
+        if let Some((endpoint, _)) = &self.at {
+            let wall = self.worker.ambient.moment().wall;
+            let error: &dyn fmt::Display = &"the response broke off";
+            UpstreamFailed { endpoint: &endpoint.metrics, kind, error, wall }.tell();
+        }
+    }
+
+    fn metrics(&self) -> &AppMetrics {
+        match self.app {
+            Some(app) => &self.view.apps[app].metrics,
+            None => &self.view.no_app,
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let took = self.worker.ambient.instant().saturating_duration_since(self.started);
+        let metrics = self.metrics();
+        metrics.record_request(self.engine, self.method, self.status, took);
+        if let Some(engine) = self.engine {
+            metrics.in_flight_ended(engine);
+        }
+        let Some(told) = &self.told else { return };
+        let decision = told.decision.as_ref();
+        let trace = told.trace.as_ref().and_then(|trace| trace.to_str().ok()).and_then(|trace| trace.get(3..35));
+        self.worker.access.record(&AccessRecord {
+            unix_millis: self.worker.ambient.unix_millis(),
+            app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),
+            workflow: None,
+            engine: self.engine,
+            reason: decision.map(|decision| decision.reason),
+            subject: decision.and_then(|decision| decision.trail.subject),
+            bucket: decision.and_then(|decision| decision.trail.bucket),
+            method: &told.method,
+            host: told.host.as_ref().map_or(b"", HeaderValue::as_bytes),
+            target: told.uri.path_and_query().map_or("/", |target| target.as_str()),
+            status: self.status,
+            kind: self.kind,
+            duration: took,
+            upstream_duration: self.upstream,
+            bytes_in: self.received.as_ref().map_or(0, |received| received.load(Ordering::Relaxed)),
+            bytes_out: self.sent,
+            client: told.client,
+            endpoint: self.at.as_ref().map(|(endpoint, _)| endpoint.shared.label.as_str()),
+            retries: self.tries.saturating_sub(1),
+            request_id: self.request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
+            trace_id: trace,
+            protocol: told.version,
+        });
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Record").field("status", &self.status).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! Errors become pages here and only here: small, with the request's name, and without a word about engines.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::decide::headers::X_REQUEST_ID;
+use crate::telemetry::kinds::AnswerKind;
+
+/// How a client wants to be told of an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// A page for people.
+    Html,
+    /// `application/problem+json` (RFC 9457) for programs.
+    Problem,
+}
+
+impl Shape {
+    /// A page for whoever names `text/html`, a problem for everybody else.
+    pub fn wanted_by(headers: &HeaderMap) -> Self {
+        let names_html = headers
+            .get_all(ACCEPT)
+            .iter()
+            .any(|line| memchr::memmem::find(&line.as_bytes().to_ascii_lowercase(), b"text/html").is_some());
+        if names_html { Self::Html } else { Self::Problem }
+    }
+}
+
+/// What people read. It says what they can do, and nothing about what stands behind us.
+fn advice(kind: AnswerKind) -> &'static str {
+    match kind {
+        AnswerKind::Malformed => "The request could not be understood.",
+        AnswerKind::SlowRequest => "The request took too long to arrive. Please try again.",
+        AnswerKind::BodyTooLarge => "What was sent is larger than this site accepts.",
+        AnswerKind::UriTooLong => "The address is longer than this site accepts.",
+        AnswerKind::HeadTooLarge => "The request's headers are larger than this site accepts.",
+        AnswerKind::Misdirected => "This site is not served here.",
+        AnswerKind::Internal => "Something went wrong on our side. Please try again.",
+        AnswerKind::UpstreamRefused | AnswerKind::UpstreamBroke | AnswerKind::UpgradeUnasked => {
+            "The site could not answer. Please try again in a moment."
+        }
+        AnswerKind::Overloaded | AnswerKind::Unavailable => {
+            "The site is busy or being maintained. Please try again in a moment."
+        }
+        AnswerKind::ConnectTimeout | AnswerKind::ResponseTimeout | AnswerKind::RequestTimeout => {
+            "The site took too long to answer. Please try again in a moment."
+        }
+    }
+}
+
+/// Our answer, with its body apart so that the caller can wrap it.
+pub fn answer(kind: AnswerKind, shape: Shape, request_id: Option<&HeaderValue>, close: bool) -> Response<Bytes> {
+    let status = kind.status();
+    let id = request_id.and_then(|id| id.to_str().ok()).unwrap_or("none");
+    let (content_type, body) = match shape {
+        Shape::Html => ("text/html; charset=utf-8", page(status, kind, id)),
+        Shape::Problem => ("application/problem+json", problem(status, kind, id)),
+    };
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(id) = request_id {
+        headers.insert(X_REQUEST_ID, id.clone());
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+/// The id is ours, or was found safe to write anywhere (`decide::headers`).
+fn page(status: StatusCode, kind: AnswerKind, id: &str) -> String {
+    let (code, reason, advice) = (status.as_u16(), reason(status), advice(kind));
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{code} {reason}</title><style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34em;\
+         margin:12vh auto;padding:0 1em;color-scheme:light dark}}small{{opacity:.7}}</style>\
+         <h1>{reason}</h1><p>{advice}</p><p><small>Error {code}, request {id}</small></p></html>\n"
+    )
+}
+
+fn problem(status: StatusCode, kind: AnswerKind, id: &str) -> String {
+    let problem = serde_json::json!({
+        "type": "about:blank",
+        "title": reason(status),
+        "status": status.as_u16(),
+        "detail": advice(kind),
+        "kind": kind.as_str(),
+        "request_id": id,
+    });
+    format!("{problem}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_page_and_a_problem_with_the_request_id() {
+        let id = HeaderValue::from_static("abc-123");
+        for kind in AnswerKind::ALL {
+            for shape in [Shape::Html, Shape::Problem] {
+                let response = answer(kind, shape, Some(&id), true);
+                assert!(response.status().is_client_error() || response.status().is_server_error());
+                assert_eq!(response.headers()[CONNECTION], "close");
+                let body = String::from_utf8(response.body().to_vec()).expect("UTF-8");
+                assert!(body.contains("abc-123"), "{kind:?} {shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_browser_gets_a_page_and_a_program_a_problem() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Shape::wanted_by(&headers), Shape::Problem);
+        headers.insert(ACCEPT, HeaderValue::from_static("Text/HTML,application/xhtml+xml;q=0.9"));
+        assert_eq!(Shape::wanted_by(&headers), Shape::Html);
+    }
+}

@@ -1,0 +1,60 @@
+//! Tunnels: after a 101 both sides speak another protocol, and we carry its bytes.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::net::activity::{Phase, Stall};
+use crate::proxy::body::{Content, RequestBody};
+use crate::proxy::conn::Downstream;
+use crate::upstream::client::Answer;
+
+/// Passes an engine's 101 on and carries what follows. The tunnel outlives the response, in a task of its own.
+pub fn switch(
+    downstream: &Rc<Downstream>,
+    protocol: Option<HeaderValue>,
+    on_client: Option<OnUpgrade>,
+    response: Response<Answer<RequestBody>>,
+) -> Response<Content> {
+    let (mut parts, answer) = response.into_parts();
+    parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        parts.headers.insert(UPGRADE, protocol);
+    }
+    if let Some(on_client) = on_client {
+        downstream.activity.enter(Phase::Tunnel);
+        tokio::task::spawn_local(carry(Rc::clone(downstream), on_client, answer));
+    }
+    Response::from_parts(parts, Content::Empty)
+}
+
+/// Carries bytes both ways until either side is done, or neither has said anything for the idle time-out.
+async fn carry(downstream: Rc<Downstream>, on_client: OnUpgrade, engine: Answer<RequestBody>) {
+    let tunnel = async {
+        // Either side may break before it has switched; then the other one is closed by being dropped.
+        let Some(engine) = engine.into_tunnel().await else { return };
+        let Ok(client) = on_client.await else { return };
+        let mut client = TokioIo::new(client);
+        let (mut engine, first_words, _counted) = engine.into_parts();
+        // An error is one side's way to hang up.
+        if client.write_all(&first_words).await.is_ok() {
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+        }
+    };
+    let mut tunnel = pin!(tunnel);
+    poll_fn(|context| {
+        downstream.activity.register(context.waker());
+        match tunnel.as_mut().poll(context) {
+            Poll::Pending if downstream.activity.stall() == Some(Stall::Tunnel) => Poll::Ready(()),
+            polled => polled,
+        }
+    })
+    .await;
+}

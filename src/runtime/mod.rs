@@ -1,0 +1,4 @@
+//! What all requests share: the generation that is true right now.
+
+pub mod snapshot;
+pub mod live;

@@ -1,0 +1,184 @@
+//! All that a request needs, immutable: built beside the running generation, and replaced whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderName;
+use sha2::{Digest, Sha256};
+
+use crate::config::model::{App as AppConfig, Config, Limits, OnUnavailable, Pool as PoolConfig, TicketLifetime};
+use crate::config::model::{Connections, Timeouts};
+use crate::decide::balance::{Balance, Weights};
+use crate::decide::decision::Rules;
+use crate::decide::engine::Engine;
+use crate::decide::headers::Trust;
+use crate::decide::host::HostTable;
+use crate::decide::subject::KeySource;
+use crate::decide::ticket::{Sealer, SigningKey};
+use crate::upstream::endpoint::Endpoint;
+
+/// One generation of the configuration, made into machinery.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up by one with every edit that was applied; the first is 1.
+    pub generation: u64,
+    /// Digest of the configuration and its subjects, as operators compare replicas by it.
+    pub hash: String,
+    /// What it was built from.
+    pub config: Arc<Config>,
+    /// The apps, in file order.
+    pub apps: Vec<App>,
+    /// Hosts to positions in `apps`.
+    pub hosts: HostTable<usize>,
+    /// Whose word is believed.
+    pub trust: Trust,
+    /// What a client may cost us.
+    pub limits: Limits,
+}
+
+/// One app.
+#[derive(Debug)]
+pub struct App {
+    /// The name in metrics and logs.
+    pub name: String,
+    /// What decides.
+    pub rules: Rules,
+    /// Sets this app's throws of the dice apart from those of other apps on the same connection.
+    pub roll: u64,
+    /// Headers that only a trusted peer may set.
+    pub key_headers: Vec<HeaderName>,
+    /// Whether the engines are told the decision.
+    pub annotate: bool,
+    /// What happens to requests whose engine cannot serve.
+    pub on_unavailable: OnUnavailable,
+    /// The engines' pools, by [`Engine::index`].
+    pub pools: [Pool; 2],
+}
+
+impl App {
+    /// The pool of one engine.
+    pub fn pool(&self, engine: Engine) -> &Pool {
+        &self.pools[engine.index()]
+    }
+}
+
+/// The endpoints of one engine.
+#[derive(Debug)]
+pub struct Pool {
+    /// In file order.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// `None` exactly when there are no endpoints.
+    pub weights: Option<Weights>,
+    /// How requests are spread.
+    pub balance: Balance,
+    /// How long we wait.
+    pub timeouts: Timeouts,
+    /// How many connections an endpoint may cost.
+    pub connections: Connections,
+}
+
+impl Snapshot {
+    /// Builds a generation. `made_keys` are the signing keys that were made at start: they sign where the
+    /// configuration names no key file, and verify in any case, so that naming one later takes no ticket away.
+    /// Endpoints that `previous` had are carried over, with their connections and counters. Nothing is started
+    /// that could not be dropped again.
+    pub fn build(
+        config: Arc<Config>,
+        hash: String,
+        made_keys: &[SigningKey],
+        generation: u64,
+        previous: Option<&Self>,
+    ) -> Self {
+        let mut known: HashMap<(&str, Engine, &str), &Arc<Endpoint>> = HashMap::new();
+        for app in previous.iter().flat_map(|previous| &previous.apps) {
+            for engine in Engine::BOTH {
+                for endpoint in &app.pool(engine).endpoints {
+                    known.insert((&app.name, engine, &endpoint.label), endpoint);
+                }
+            }
+        }
+        let keys: Vec<SigningKey> = config.ticket.keys.iter().chain(made_keys).cloned().collect();
+        let apps = config
+            .apps
+            .iter()
+            .map(|app| {
+                let pool = |engine| {
+                    Pool::build(app.pool(engine), |label| known.get(&(app.name.as_str(), engine, label)).copied())
+                };
+                App {
+                    name: app.name.clone(),
+                    rules: rules(app, &config, &keys),
+                    roll: u64::from_be_bytes(*Sha256::digest(&app.name).first_chunk().expect("32 bytes")),
+                    key_headers: key_headers(app),
+                    annotate: app.annotate,
+                    on_unavailable: app.on_unavailable,
+                    pools: Engine::BOTH.map(pool),
+                }
+            })
+            .collect();
+        let hosts = HostTable::new(config.apps.iter().enumerate().map(|(at, app)| (&app.hosts[..], at)));
+        Self {
+            generation,
+            hash,
+            apps,
+            hosts,
+            trust: Trust::new(config.trusted_proxies.clone()),
+            limits: config.limits.clone(),
+            config,
+        }
+    }
+
+    /// The app of a name.
+    pub fn app(&self, name: &str) -> Option<&App> {
+        self.apps.iter().find(|app| app.name == name)
+    }
+}
+
+/// What decides for one app; `keys` sign its tickets.
+pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
+    let lifetime = match config.ticket.lifetime {
+        TicketLifetime::Session => None,
+        TicketLifetime::For(duration) => Some(duration),
+    };
+    Rules {
+        keys: app.keys.clone(),
+        salt: app.salt.clone(),
+        share: app.share,
+        targets: app.targets.clone(),
+        sealer: Sealer::new(keys, &app.name, app.epoch, lifetime),
+        default: if app.classic.endpoints.is_empty() { Engine::Identity } else { Engine::Classic },
+    }
+}
+
+fn key_headers(app: &AppConfig) -> Vec<HeaderName> {
+    app.keys
+        .iter()
+        .filter_map(|key| match key {
+            KeySource::Header(name) => Some(name.clone()),
+            KeySource::Cookie(_) | KeySource::Query(_) | KeySource::Jwt(_) | KeySource::Device => None,
+        })
+        .collect()
+}
+
+impl Pool {
+    fn build<'a>(config: &PoolConfig, known: impl Fn(&str) -> Option<&'a Arc<Endpoint>>) -> Self {
+        let endpoints = config
+            .endpoints
+            .iter()
+            .map(|spec| match known(&spec.url.to_string()) {
+                Some(endpoint) => {
+                    endpoint.set_limit(&config.connections);
+                    Arc::clone(endpoint)
+                }
+                None => Arc::new(Endpoint::new(spec.url.clone(), &config.connections)),
+            })
+            .collect();
+        Self {
+            endpoints,
+            weights: Weights::new(config.endpoints.iter().map(|spec| spec.weight).collect()),
+            balance: config.balance,
+            timeouts: config.timeouts,
+            connections: config.connections,
+        }
+    }
+}

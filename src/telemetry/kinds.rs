@@ -1,0 +1,240 @@
+//! The closed sets of label values: what can happen to a request, a connection or a ticket, by name.
+//!
+//! Metrics and access log use the same names, so that a line and a series can be put side by side.
+
+use http::{Method, StatusCode};
+
+/// Declares an enum whose variants have a name and a place in a table of counters.
+macro_rules! labels {
+    ($(#[doc = $about:literal])+ pub enum $kind:ident {
+        $($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum $kind {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl $kind {
+            /// How many there are.
+            pub const COUNT: usize = [$($name),+].len();
+            /// All of them, in the order of `index`.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$variant),+];
+
+            /// The name in metrics and logs.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// Position in a table indexed by this.
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+labels! {
+    /// An answer that we gave ourselves, and why.
+    pub enum AnswerKind {
+        /// The head or the body breaks the rules of HTTP.
+        Malformed => "malformed",
+        /// The client took too long to send its request.
+        SlowRequest => "slow_request",
+        /// The body is larger than we accept.
+        BodyTooLarge => "body_too_large",
+        /// The request line is longer than we accept.
+        UriTooLong => "uri_too_long",
+        /// No app is configured for this host.
+        Misdirected => "misdirected",
+        /// The head is larger, or has more lines, than we accept.
+        HeadTooLarge => "head_too_large",
+        /// A panic of ours, caught.
+        Internal => "internal",
+        /// No connection to the endpoint came about.
+        UpstreamRefused => "upstream_refused",
+        /// The endpoint closed, or sent garbage, before a response had begun.
+        UpstreamBroke => "upstream_broke",
+        /// The endpoint switched protocols unasked.
+        UpgradeUnasked => "upgrade_unasked",
+        /// A limit of ours is reached: connections, or the queue for an endpoint.
+        Overloaded => "overloaded",
+        /// The engine has no endpoint that could be asked.
+        Unavailable => "unavailable",
+        /// The endpoint did not accept a connection in time.
+        ConnectTimeout => "connect_timeout",
+        /// The endpoint accepted the request and did not answer in time.
+        ResponseTimeout => "response_timeout",
+        /// The whole exchange took longer than it may.
+        RequestTimeout => "request_timeout",
+    }
+}
+
+impl AnswerKind {
+    /// The status code of the answer.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::SlowRequest => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UpstreamRefused | Self::UpstreamBroke | Self::UpgradeUnasked => StatusCode::BAD_GATEWAY,
+            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+        }
+    }
+}
+
+labels! {
+    /// What went wrong with an endpoint.
+    pub enum UpstreamFailure {
+        /// Nobody listens there.
+        ConnectRefused => "connect_refused",
+        /// No connection in time.
+        ConnectTimeout => "connect_timeout",
+        /// No connection for another reason: no route, no such name.
+        ConnectFailed => "connect_failed",
+        /// Closed before a response had begun.
+        ClosedEarly => "closed_early",
+        /// What came is not HTTP.
+        Malformed => "malformed",
+        /// No response in time.
+        ResponseTimeout => "response_timeout",
+        /// Closed in the middle of a response body.
+        BodyBroken => "body_broken",
+        /// A response body stopped coming.
+        BodyTimeout => "body_timeout",
+        /// Switched protocols without being asked.
+        UpgradeUnasked => "upgrade_unasked",
+        /// Every connection is busy, and the queue for one full or too slow.
+        QueueFull => "queue_full",
+    }
+}
+
+labels! {
+    /// What a further attempt achieved.
+    pub enum RetryOutcome {
+        /// A response.
+        Success => "success",
+        /// Another failure.
+        Failure => "failure",
+    }
+}
+
+labels! {
+    /// Why a browser's engine is another than at its last visit.
+    pub enum MoveCause {
+        /// The share was changed.
+        Share => "share",
+        /// The browser became known as a user, and follows that user's bucket.
+        Identified => "identified",
+        /// A target names the subject now, or no longer.
+        Target => "target",
+    }
+}
+
+labels! {
+    /// How an attempt to take up another configuration ended.
+    pub enum ReloadResult {
+        /// It was applied.
+        Success => "success",
+        /// It was refused, and the old one kept.
+        Failure => "failure",
+        /// It is what runs already.
+        Unchanged => "unchanged",
+    }
+}
+
+labels! {
+    /// Where an upstream connection stands.
+    pub enum ConnectionState {
+        /// It carries a request.
+        Active => "active",
+        /// It waits for one.
+        Idle => "idle",
+    }
+}
+
+labels! {
+    /// A request's method: the registered ones that browsers and their apps use, and the rest together, since a
+    /// client may invent methods and a label must not grow with its imagination.
+    pub enum MethodLabel {
+        /// `GET`
+        Get => "GET",
+        /// `HEAD`
+        Head => "HEAD",
+        /// `POST`
+        Post => "POST",
+        /// `PUT`
+        Put => "PUT",
+        /// `DELETE`
+        Delete => "DELETE",
+        /// `CONNECT`
+        Connect => "CONNECT",
+        /// `OPTIONS`
+        Options => "OPTIONS",
+        /// `TRACE`
+        Trace => "TRACE",
+        /// `PATCH`
+        Patch => "PATCH",
+        /// Any other.
+        Other => "OTHER",
+    }
+}
+
+impl From<&Method> for MethodLabel {
+    fn from(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::DELETE => Self::Delete,
+            Method::CONNECT => Self::Connect,
+            Method::OPTIONS => Self::Options,
+            Method::TRACE => Self::Trace,
+            Method::PATCH => Self::Patch,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_stands_where_its_index_says() {
+        for (index, kind) in AnswerKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), index);
+        }
+        for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), index);
+        }
+        assert_eq!(AnswerKind::COUNT, 15);
+        assert_eq!(AnswerKind::ALL[14], AnswerKind::RequestTimeout);
+    }
+
+    #[test]
+    fn a_method_counts_under_its_name_or_as_other() {
+        for label in MethodLabel::ALL {
+            let method = Method::from_bytes(label.as_str().as_bytes()).expect("a token");
+            assert_eq!(MethodLabel::from(&method), label);
+        }
+        let invented = Method::from_bytes(b"get").expect("a token");
+        assert_eq!(MethodLabel::from(&invented), MethodLabel::Other, "methods are case-sensitive");
+    }
+
+    #[test]
+    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest() {
+        let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
+        assert_eq!(statuses, [400, 408, 413, 414, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504]);
+    }
+}

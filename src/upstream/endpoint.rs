@@ -1,0 +1,141 @@
+//! One upstream address, shared by all workers: its load and its connection permits.
+//!
+//! Outlives reloads that leave its address alone, so that counters and connections carry over.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::config::model::{Connections, EndpointUrl};
+
+/// One upstream address.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub url: EndpointUrl,
+    /// The URL as it stands in metrics and logs.
+    pub label: String,
+    /// The address, when the URL names one; DNS names are looked up for every new connection.
+    pub address: Option<SocketAddr>,
+    /// Requests in flight, for balancing.
+    load: AtomicUsize,
+    /// Connections that lie unused in the workers' pools.
+    idle: AtomicUsize,
+    /// Requests that wait for a connection.
+    waiting: AtomicUsize,
+    /// One permit per connection that may be open. Tokio's semaphore is fair and works across runtimes, and is
+    /// only asked when a connection is opened.
+    permits: Arc<Semaphore>,
+    /// How many permits there are, held or not.
+    permit_count: Mutex<usize>,
+    /// The workers' pools, to be woken when they should give up unused connections.
+    pools: Mutex<Vec<Weak<Notify>>>,
+}
+
+impl Endpoint {
+    /// An endpoint that nobody uses yet.
+    pub fn new(url: EndpointUrl, connections: &Connections) -> Self {
+        let address = url.host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, url.port));
+        Self {
+            label: url.to_string(),
+            url,
+            address,
+            load: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            permits: Arc::new(Semaphore::new(connections.max.get())),
+            permit_count: Mutex::new(connections.max.get()),
+            pools: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Takes over a changed `connections.max`. Connections above a lower limit live on until they end.
+    pub fn set_limit(&self, connections: &Connections) {
+        let wanted = connections.max.get();
+        let mut count = self.permit_count.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted > *count {
+            self.permits.add_permits(wanted - *count);
+            *count = wanted;
+        } else {
+            *count -= self.permits.forget_permits(*count - wanted);
+        }
+    }
+
+    /// Requests in flight.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request in, until the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    pub(super) fn permits(&self) -> &Arc<Semaphore> {
+        &self.permits
+    }
+
+    pub(super) fn idle(&self) -> &AtomicUsize {
+        &self.idle
+    }
+
+    /// Whether requests wait for a connection: then an unused one is better closed than kept.
+    pub fn is_contended(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a waiting request in until the guard is dropped. `None` when the queue is full and no other
+    /// worker has an unused connection to give up.
+    pub(super) fn queue(self: &Arc<Self>, limit: usize) -> Option<Waiting> {
+        let others_can_help = self.idle.load(Ordering::Relaxed) > 0;
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(Arc::clone(self));
+        if before >= limit && !others_can_help {
+            return None;
+        }
+        if others_can_help {
+            self.ask_pools_to_shed();
+        }
+        Some(waiting)
+    }
+
+    /// Lets a worker's pool be woken when unused connections of this endpoint are wanted elsewhere.
+    pub(super) fn register(&self, pool: &Arc<Notify>) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        if !pools.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(pool))) {
+            pools.push(Arc::downgrade(pool));
+        }
+    }
+
+    fn ask_pools_to_shed(&self) {
+        for pool in self.pools.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(pool) = pool.upgrade() {
+                pool.notify_one();
+            }
+        }
+    }
+}
+
+/// A request in flight at an endpoint.
+#[derive(Debug)]
+pub struct InFlight(Arc<Endpoint>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits for a connection.
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<Endpoint>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

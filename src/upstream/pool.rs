@@ -1,0 +1,209 @@
+//! One worker's unused connections, per endpoint.
+//!
+//! A worker shares nothing here but what [`Endpoint`] counts: its connections are its own, and a request takes
+//! the one that was used last, whose caches are warm.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+
+use crate::ambient::Ambient;
+use crate::config::model::{Connections, Timeouts};
+use crate::telemetry::kinds::ConnectionState;
+use crate::telemetry::metrics::EndpointMetrics;
+use crate::upstream::client::Connection;
+use crate::upstream::connect::connect;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::error::UpstreamError;
+
+/// An endpoint as one worker sees it.
+pub struct WorkerEndpoint<B: Body + 'static> {
+    /// What all workers share.
+    pub shared: Arc<Endpoint>,
+    /// Where this worker counts what happens to it.
+    pub metrics: Arc<EndpointMetrics>,
+    /// Unused connections, the last used on top.
+    idle: RefCell<Vec<Connection<B>>>,
+    /// Requests of this worker that wait for a connection.
+    waiting: RefCell<VecDeque<oneshot::Sender<Connection<B>>>>,
+    /// Limits of the newest generation, read when a connection comes back.
+    limits: RefCell<Connections>,
+    ambient: Rc<Ambient>,
+}
+
+/// What a request needs of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Only a connection that has carried nothing yet: the second try of a request whose first met a dead one.
+    pub fresh: bool,
+    /// The request could not be repeated: the connection must be alive for certain.
+    pub certain: bool,
+    /// The present.
+    pub now: Instant,
+}
+
+impl<B> WorkerEndpoint<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// An endpoint without connections. `shed` is notified when other workers want them.
+    pub fn new(
+        shared: Arc<Endpoint>,
+        metrics: Arc<EndpointMetrics>,
+        limits: Connections,
+        shed: &Arc<Notify>,
+        ambient: Rc<Ambient>,
+    ) -> Rc<Self> {
+        shared.register(shed);
+        Rc::new(Self {
+            shared,
+            metrics,
+            idle: RefCell::default(),
+            waiting: RefCell::default(),
+            limits: RefCell::new(limits),
+            ambient,
+        })
+    }
+
+    /// Takes over the limits of a new generation.
+    pub fn set_limits(&self, limits: Connections) {
+        *self.limits.borrow_mut() = limits;
+    }
+
+    /// A connection that can carry a request: an unused one, a new one, or one that another request gives back
+    /// within `queue_timeout`.
+    pub async fn connection(
+        self: &Rc<Self>,
+        timeouts: &Timeouts,
+        wanted: Wanted,
+    ) -> Result<Connection<B>, UpstreamError> {
+        if !wanted.fresh
+            && let Some(connection) = self.take_idle(timeouts, wanted)
+        {
+            return Ok(connection);
+        }
+        let permit = match Arc::clone(self.shared.permits()).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => match self.wait().await? {
+                Found::Connection(connection) => return Ok(connection),
+                Found::Permit(permit) => permit,
+            },
+        };
+        let parts = connect(&self.shared, timeouts.connect).await?;
+        Ok(Connection::new(parts, Rc::clone(self), permit, wanted.now))
+    }
+
+    fn take_idle(&self, timeouts: &Timeouts, wanted: Wanted) -> Option<Connection<B>> {
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?;
+            self.count_taken(1);
+            let unused = wanted.now.saturating_duration_since(connection.idle_since);
+            if unused < timeouts.idle && connection.is_alive(wanted.certain) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Waits until a request of this worker is done with its connection, or any connection of this endpoint is
+    /// closed.
+    async fn wait(&self) -> Result<Found<B>, UpstreamError> {
+        let limits = *self.limits.borrow();
+        let endpoint = || self.shared.label.clone();
+        let Some(_waiting) = self.shared.queue(limits.queue) else {
+            return Err(UpstreamError::QueueFull { endpoint: endpoint() });
+        };
+        let (hand_over, handed_over) = oneshot::channel();
+        self.waiting.borrow_mut().push_back(hand_over);
+        let either = async {
+            tokio::select! {
+                Ok(connection) = handed_over => Found::Connection(connection),
+                Ok(permit) = Arc::clone(self.shared.permits()).acquire_owned() => Found::Permit(permit),
+            }
+        };
+        tokio::time::timeout(limits.queue_timeout, either)
+            .await
+            .map_err(|_| UpstreamError::QueueTimeout { endpoint: endpoint(), after: limits.queue_timeout })
+    }
+
+    /// Keeps a connection for the next request, unless somebody waits for it or enough are kept.
+    pub(super) fn put_back(&self, mut connection: Connection<B>) {
+        if self.shared.is_contended() {
+            loop {
+                let Some(next) = self.waiting.borrow_mut().pop_front() else {
+                    // Another worker waits: a closed connection is a permit for it.
+                    return;
+                };
+                match next.send(connection) {
+                    Ok(()) => return,
+                    // That request gave up waiting.
+                    Err(unwanted) => connection = unwanted,
+                }
+            }
+        }
+        if self.shared.idle().load(Ordering::Relaxed) >= self.limits.borrow().idle {
+            return;
+        }
+        connection.idle_since = self.ambient.recent();
+        self.shared.idle().fetch_add(1, Ordering::Relaxed);
+        self.metrics.connection_left(ConnectionState::Active);
+        self.metrics.connection_entered(ConnectionState::Idle);
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Closes connections that were unused for too long, or that the engine has closed.
+    pub fn sweep(&self, timeouts: &Timeouts, now: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain_mut(|connection| {
+            now.saturating_duration_since(connection.idle_since) < timeouts.idle && connection.is_alive(false)
+        });
+        self.count_taken(before - idle.len());
+    }
+
+    /// Closes unused connections when requests wait for one elsewhere.
+    pub fn shed(&self) {
+        if self.shared.is_contended() {
+            self.close_idle();
+        }
+    }
+
+    /// The endpoint left the configuration: what is unused is closed, what is in use is closed when it is done.
+    pub fn retire(&self) {
+        self.limits.borrow_mut().idle = 0;
+        self.close_idle();
+    }
+
+    fn close_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle.borrow_mut());
+        self.count_taken(idle.len());
+    }
+
+    fn count_taken(&self, connections: usize) {
+        self.shared.idle().fetch_sub(connections, Ordering::Relaxed);
+        for _ in 0..connections {
+            self.metrics.connection_left(ConnectionState::Idle);
+            self.metrics.connection_entered(ConnectionState::Active);
+        }
+    }
+}
+
+/// What a waiting request got.
+enum Found<B: Body + 'static> {
+    Connection(Connection<B>),
+    Permit(OwnedSemaphorePermit),
+}
+
+impl<B: Body + 'static> fmt::Debug for WorkerEndpoint<B> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "WorkerEndpoint({})", self.shared.label)
+    }
+}
