@@ -14,6 +14,7 @@ use crate::decide::engine::Engine;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::drain::Drain;
 use crate::proxy::body::RequestBody;
+use crate::proxy::spare::Spares;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
@@ -32,6 +33,8 @@ pub struct WorkerContext {
     pub metrics: Arc<WorkerMetrics>,
     /// The shutdown latch of the process.
     pub drain: Arc<Drain>,
+    /// Copies of request heads that may have to be sent again.
+    pub spares: Spares,
     /// This worker's end of the access log.
     pub access: WorkerLog,
     /// Numbers that belong to no worker.
@@ -81,6 +84,7 @@ impl WorkerContext {
             clock: Arc::default(),
             metrics,
             drain,
+            spares: Spares::default(),
             access,
             shared_metrics: Arc::clone(shared_metrics),
             reader: RefCell::new(live.reader()),

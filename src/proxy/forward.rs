@@ -18,11 +18,12 @@ use crate::proxy::body::{BodyError, RequestBody};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
+use crate::proxy::spare::Spare;
 use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::{Answer, find_source};
 use crate::upstream::error::UpstreamError;
-use crate::upstream::pool::{Wanted, WorkerEndpoint};
+use crate::upstream::pool::WorkerEndpoint;
 
 /// What forwarding needs to know of a request.
 pub struct Exchange<'a> {
@@ -175,26 +176,30 @@ async fn attempt(
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
     let has_body = !http_body::Body::is_end_stream(request.body());
     let repeatable = !has_body && is_repeatable(request.method());
-    let wanted = Wanted { fresh, certain: !repeatable, now: exchange.worker.ambient.recent() };
-    let connection = match endpoint.connection(timeouts, wanted).await {
-        Ok(connection) => connection,
-        Err(error) => return Err(Attempt::failed(error, Some(request))),
+    let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
+    let connection = match unused {
+        Some(connection) => connection,
+        // Boxed: opening a connection is rare, and the room for it would be moved about with every request.
+        None => match Box::pin(endpoint.another(timeouts)).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Attempt::failed(error, Some(request))),
+        },
     };
-    // hyper consumes the head. What could be sent again is copied first; a body could not be.
-    let (parts, body) = request.into_parts();
-    let spare = repeatable.then(|| parts.clone());
+    let spare = repeatable.then(|| exchange.worker.spares.copy(&request));
     if !has_body {
         exchange.activity.set_step_deadline(Some(timeouts.response));
     }
-    match connection.send(Request::from_parts(parts, body)).await {
+    match connection.send(request).await {
         Ok(response) => {
             exchange.activity.set_step_deadline(None);
+            if let Some(spare) = spare {
+                exchange.worker.spares.put_back(spare);
+            }
             Ok(response)
         }
         Err(failed) => {
             let was_stale = failed.reused && failed.unsent.is_some();
-            let request =
-                failed.unsent.or_else(|| spare.map(|parts| Request::from_parts(parts, RequestBody::none())));
+            let request = failed.unsent.or_else(|| spare.map(Spare::into_request));
             Err(Attempt { error: failed.error, request, was_stale })
         }
     }

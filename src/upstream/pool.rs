@@ -39,17 +39,6 @@ pub struct WorkerEndpoint<B: Body + 'static> {
     ambient: Rc<Ambient>,
 }
 
-/// What a request needs of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// Only a connection that has carried nothing yet: the second try of a request whose first met a dead one.
-    pub fresh: bool,
-    /// The request could not be repeated: the connection must be alive for certain.
-    pub certain: bool,
-    /// The present.
-    pub now: Instant,
-}
-
 impl<B> WorkerEndpoint<B>
 where
     B: Body<Data = Bytes> + 'static,
@@ -79,18 +68,25 @@ where
         *self.limits.borrow_mut() = limits;
     }
 
-    /// A connection that can carry a request: an unused one, a new one, or one that another request gives back
-    /// within `queue_timeout`.
-    pub async fn connection(
-        self: &Rc<Self>,
-        timeouts: &Timeouts,
-        wanted: Wanted,
-    ) -> Result<Connection<B>, UpstreamError> {
-        if !wanted.fresh
-            && let Some(connection) = self.take_idle(timeouts, wanted)
-        {
-            return Ok(connection);
+    /// An unused connection that can carry a request.
+    ///
+    /// `certain`: the request could not be repeated, so the connection must be alive for certain, which costs a
+    /// system call.
+    pub fn unused(&self, timeouts: &Timeouts, certain: bool) -> Option<Connection<B>> {
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?;
+            self.count_taken(1);
+            let since = self.ambient.recent().saturating_duration_since(connection.idle_since);
+            let alive = if certain { connection.is_certainly_alive() } else { connection.seems_alive() };
+            if since < timeouts.idle && alive {
+                return Some(connection);
+            }
         }
+    }
+
+    /// A new connection, or one that another request gives back within `queue_timeout` when as many as allowed
+    /// are open.
+    pub async fn another(self: &Rc<Self>, timeouts: &Timeouts) -> Result<Connection<B>, UpstreamError> {
         let permit = match Arc::clone(self.shared.permits()).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => match self.wait().await? {
@@ -99,20 +95,7 @@ where
             },
         };
         let parts = connect(&self.shared, timeouts.connect).await?;
-        Ok(Connection::new(parts, Rc::clone(self), permit, wanted.now))
-    }
-
-    fn take_idle(&self, timeouts: &Timeouts, wanted: Wanted) -> Option<Connection<B>> {
-        loop {
-            let mut connection = self.idle.borrow_mut().pop()?;
-            self.count_taken(1);
-            let unused = wanted.now.saturating_duration_since(connection.idle_since);
-            let alive =
-                if wanted.certain { connection.is_certainly_alive() } else { connection.seems_alive() };
-            if unused < timeouts.idle && alive {
-                return Some(connection);
-            }
-        }
+        Ok(Connection::new(parts, Rc::clone(self), permit, self.ambient.recent()))
     }
 
     /// Waits until a request of this worker is done with its connection, or any connection of this endpoint is

@@ -142,7 +142,11 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(context, buffers);
+        // One buffer, as every head without a body is, is cheaper to send than to gather.
+        let polled = match buffers {
+            [only] => Pin::new(&mut self.inner).poll_write(context, only),
+            several => Pin::new(&mut self.inner).poll_write_vectored(context, several),
+        };
         if let Poll::Ready(Ok(written)) = &polled {
             Meter::add(&self.meter.written, *written);
         }
