@@ -1,6 +1,7 @@
 //! Serves one downstream connection.
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -24,7 +25,6 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::handle::handle;
 use crate::telemetry::kinds::AnswerKind;
 use crate::telemetry::metrics::ListenerMetrics;
-use crate::upstream::client::find_source;
 
 /// Who connected, and where.
 #[derive(Clone, Copy, Debug)]
@@ -156,4 +156,16 @@ fn refused_head(error: &hyper::Error) -> Option<AnswerKind> {
             ) => None,
         }
     }
+}
+
+/// An error of this type in a chain of hyper's.
+fn find_source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(found) = inner.downcast_ref::<E>() {
+            return Some(found);
+        }
+        source = inner.source();
+    }
+    None
 }

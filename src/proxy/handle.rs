@@ -107,7 +107,6 @@ async fn serve(
         headers::annotate(&mut parts.headers, decision.engine, decision.reason.as_str());
     }
     record.traced(&parts.headers);
-    parts.version = Version::HTTP_11;
 
     let pool = app.pool(decision.engine);
     let body = RequestBody::new(body, &downstream.activity, limits.body_bytes, pool.timeouts.response);
@@ -117,9 +116,10 @@ async fn serve(
         view,
         app: at,
         activity: &downstream.activity,
+        head: &Request::from_parts(parts, ()),
         wants_upgrade: hop.upgrade.is_some(),
     };
-    let response = forward(&exchange, decision.engine, Request::from_parts(parts, body), record).await?;
+    let response = forward(&exchange, decision.engine, body, record).await?;
     record.responds(response.status(), None);
     Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
 }
@@ -160,7 +160,6 @@ fn engine_answer(
     on_client: Option<OnUpgrade>,
     mut response: Response<Answer<RequestBody>>,
 ) -> Response<Content> {
-    *response.version_mut() = Version::HTTP_11;
     let protocol = response.headers().get(UPGRADE).cloned();
     headers::strip_response(response.headers_mut());
     if let Some(ticket) = &decision.issue

@@ -4,7 +4,6 @@ pub mod context;
 pub mod conn;
 pub mod handle;
 pub mod forward;
-pub mod spare;
 pub mod body;
 pub mod upgrade;
 pub mod error;
