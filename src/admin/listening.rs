@@ -101,6 +101,8 @@ async fn serve(
     );
     // How a connection ends is the operator's business: every answer has been given, or nobody waits for it.
     tokio::select! {
+        // What has arrived is read first, so that it is answered whenever the end comes.
+        biased;
         _ = connection.as_mut() => {}
         () = is_to_end(&mut closed) => {
             connection.as_mut().graceful_shutdown();
