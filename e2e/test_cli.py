@@ -8,6 +8,7 @@ import pytest
 from support.buckets import bucket, engine
 from support.client import fetch
 from support.tools import cutover, cutover_json
+from support.waiting import eventually
 
 
 @pytest.mark.parametrize("verb", ["run", "demo", "check", "plan", "explain", "set", "status", "keygen"])
@@ -70,8 +71,6 @@ def test_explain_over_http_agrees_too(proxy):
 
 
 def test_set_edits_the_file_in_place_and_the_proxy_follows(proxy):
-    from support.waiting import eventually
-
     told = cutover_json("set", "portal", "40", "--config", proxy.path)
     assert told
     assert "percent = 40   # how far we are" in proxy.path.read_text()

@@ -8,6 +8,7 @@ from support.client import Connection, fetch
 from support.engines import NginxEngines
 from support.processes import free_port
 from support.tools import curl
+from support.waiting import eventually
 
 
 def many(port, count, connections=4, method="GET", body=b""):
@@ -116,6 +117,4 @@ def test_a_client_that_leaves_ends_the_request_at_the_engine(proxy, classic):
         connection.close()
 
     asyncio.run(leave())
-    from support.waiting import eventually
-
     eventually(lambda: proxy.metrics().value("cutover_requests_in_flight") == 0, 5, "nothing is in flight")

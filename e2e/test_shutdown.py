@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from support.client import Broken, Connection
-from support.waiting import eventually
+from support.waiting import eventually, until
 
 
 class Visitor:
@@ -36,8 +36,7 @@ def test_sigterm_under_load_resets_nobody(start, nginx):
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             for visitor in visitors:
                 group.create_task(visitor.visit(proxy.port))
-            while min(visitor.answers for visitor in visitors) < 20:
-                await asyncio.sleep(0.01)
+            await until(lambda: min(visitor.answers for visitor in visitors) >= 20, 15)
             proxy.program.signal(signal.SIGTERM)
 
     asyncio.run(story())
@@ -52,8 +51,7 @@ def test_a_request_in_flight_is_finished_and_readiness_tells(start, classic, ide
     async def story():
         connection = await Connection.open(proxy.port)
         asking = asyncio.create_task(connection.ask("/slow?ms=1500"))
-        while not classic.requests:
-            await asyncio.sleep(0.01)
+        await until(lambda: classic.requests)
         proxy.program.signal(signal.SIGTERM)
         await asyncio.to_thread(eventually, lambda: proxy.admin("/readyz")[0] == 503, 1, "not ready any more")
         assert proxy.admin("/healthz")[0] == 200, "alive all the same"
@@ -90,8 +88,7 @@ def test_nothing_new_is_accepted_and_the_end_comes_with_the_drain(start, classic
     async def story():
         hanging = await Connection.open(proxy.port)
         asking = asyncio.create_task(hanging.ask("/hang", within=20))
-        while not classic.requests:
-            await asyncio.sleep(0.01)
+        await until(lambda: classic.requests)
         proxy.program.signal(signal.SIGINT)
 
         async def is_refused():

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import threading
+from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from .processes import Program, free_port, program
@@ -107,7 +108,7 @@ class PythonEngine:
             yield part
 
     async def _answer(self, writer, status, headers=(), body=b""):
-        lines = [f"HTTP/1.1 {status}", f"x-engine: {self.name}", *(f"{name}: {value}" for name, value in headers)]
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"x-engine: {self.name}", *(f"{name}: {value}" for name, value in headers)]
         if status not in (204, 304):
             lines.append(f"content-length: {len(body)}")
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
@@ -119,7 +120,7 @@ class PythonEngine:
             pass
         body = b"" if request.method == "HEAD" else self.name.encode()
         if request.method == "HEAD":
-            writer.write(f"HTTP/1.1 200\r\nx-engine: {self.name}\r\ncontent-length: {len(self.name)}\r\n\r\n".encode())
+            writer.write(f"HTTP/1.1 200 OK\r\nx-engine: {self.name}\r\ncontent-length: {len(self.name)}\r\n\r\n".encode())
             return await writer.drain()
         return await self._answer(writer, 200, [("content-type", "text/plain")], body)
 

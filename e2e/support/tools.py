@@ -28,21 +28,26 @@ class Curled:
     answer: Answer
     code: int
     errors: str
-    report: dict
+    reports: list
+
+    @property
+    def report(self):
+        """What curl measured of the last transfer."""
+        return self.reports[-1]
 
 
 def curl(*arguments, code=0, body=None):
-    """Runs curl for one URL. `body` feeds its standard input. The head of the *last* answer is kept."""
+    """Runs curl. `body` feeds its standard input. Of several URLs the head and body of the *last* are kept."""
     with tempfile.TemporaryDirectory() as folder:
         head, out = Path(folder, "head"), Path(folder, "body")
         found = subprocess.run(
-            [program("curl"), "-sS", "--max-time", "60", "-D", head, "-o", out, "-w", "%{json}", *map(str, arguments)],
+            [program("curl"), "-sS", "--max-time", "60", "-D", head, "-o", out, "-w", "%{json}\\n", *map(str, arguments)],
             **({"input": body} if body is not None else {"stdin": subprocess.DEVNULL}),
             capture_output=True,
         )
         if code is not None:
             assert found.returncode == code, f"curl {arguments} ended with {found.returncode}: {found.stderr.decode()}"
-        blocks = [block for block in head.read_text("latin-1").split("\r\n\r\n") if block] if head.exists() else []
+        blocks = [block for block in head.read_bytes().decode("latin-1").split("\r\n\r\n") if block] if head.exists() else []
         # Interim answers come first; trailers are a block without a status line.
         heads = [block for block in blocks if block.startswith("HTTP/")]
         trailers = [block for block in blocks if not block.startswith("HTTP/")]
@@ -50,7 +55,7 @@ def curl(*arguments, code=0, body=None):
         answer = Answer(status, parse(lines), out.read_bytes() if out.exists() else b"")
         answer.trailers = parse(line for block in trailers for line in block.split("\r\n"))
         answer.interim = [int(block.split()[1]) for block in heads[:-1]]
-        return Curled(answer, found.returncode, found.stderr.decode(), json.loads(found.stdout or b"{}"))
+        return Curled(answer, found.returncode, found.stderr.decode(), [json.loads(line) for line in found.stdout.splitlines()])
 
 
 class Wrk:

@@ -1,5 +1,6 @@
 """Waiting for something to become true, with a deadline instead of a guess."""
 
+import asyncio
 import time
 
 
@@ -19,3 +20,10 @@ def eventually(check, within=5.0, what=None):
             raise AssertionError(f"not within {within} s: {what or check.__name__}; last: {error or answer!r}") from error
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+
+
+async def until(check, within=5.0):
+    """`eventually` beside other tasks."""
+    async with asyncio.timeout(within):
+        while not check():
+            await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::problem::{excerpt, nearest};
+use crate::config::problems::{excerpt, nearest};
 use crate::config::units::{self, UnitError};
 
 /// Why a percentage was not changed.

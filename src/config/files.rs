@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::problem::{Problems, excerpt};
+use crate::config::problems::{Problems, excerpt};
 use crate::config::reader::Written;
 use crate::decide::target::Subjects;
 

@@ -2,16 +2,18 @@
 //!
 //! The way of a file: [`source`] reads it, `parse` takes it through `raw` (what is written) and `validate` (what
 //! is meant) to a [`model::Config`], or to every [`Problem`] at once. [`diff`] compares two of them, [`edit`]
-//! changes a text, [`print`] writes one. Nothing here opens a socket, and only `source` opens a file; there is no
+//! changes a text, [`print`](mod@print) writes one. Nothing here opens a socket, and only `source` opens a file; there is no
 //! such thing as half a configuration.
 
 pub mod diff;
 pub mod edit;
 pub mod files;
+mod lines;
 pub mod model;
 mod parse;
 pub mod print;
 mod problem;
+mod problems;
 mod raw;
 mod reader;
 pub mod secret;

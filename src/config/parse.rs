@@ -10,7 +10,8 @@ use toml::de::DeTable;
 
 use crate::config::files::{Asked, Content, Digest, Files, Reading, SubjectSets};
 use crate::config::model::Config;
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::Problem;
+use crate::config::problems::Problems;
 use crate::config::{raw, validate};
 
 /// A configuration that can be used.
@@ -69,7 +70,9 @@ pub(super) fn parse_after(
     previous: Option<&Loaded>,
 ) -> Result<Loaded, Rejected> {
     let name = path.display().to_string();
-    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+    // Some editors begin a file with a byte order mark; no column should count it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
         let hint = "a listener and one app with its two engines are the least there can be";
         return Err(Rejected::whole(path, &name, "the file is empty", hint));
     }
@@ -118,18 +121,7 @@ impl Rejected {
 
 fn read(text: &str, problems: &Problems, reading: &mut Reading<'_>) -> Option<Config> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        // The parser says what it expected behind a comma; here that is the hint.
-        let (message, hint) = match error.message().split_once(", expected ") {
-            Some(("string values must be quoted", _)) => {
-                ("string values must be quoted", "write the value in double quotes".to_owned())
-            }
-            Some((message, "nothing")) => (message, String::new()),
-            Some((message, expected)) => (message, format!("expected {expected}")),
-            None => (error.message(), String::new()),
-        };
-        problems.syntax(error.span().unwrap_or(0..0), message, hint);
-    }
+    syntax(errors, problems);
     // What is written for a newer program is full of things that we do not know: only that much is told.
     let newer = Problems::default();
     let raw = raw::read(document.get_ref(), problems);
@@ -138,6 +130,33 @@ fn read(text: &str, problems: &Problems, reading: &mut Reading<'_>) -> Option<Co
         return None;
     }
     validate::validate(raw, problems, reading)
+}
+
+/// The parser's findings in our words.
+fn syntax(mut errors: Vec<toml::de::Error>, problems: &Problems) {
+    errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+    // Behind an array that nobody closes every line is a mistake, and only the first of them is one.
+    let is_of_array = |error: &toml::de::Error| error.message().contains("array");
+    let first_of_array = errors.iter().position(is_of_array);
+    if let Some(first) = first_of_array
+        && errors.iter().any(|error| error.message().starts_with("unclosed array"))
+    {
+        errors.truncate(first + 1);
+        let span = errors.pop().and_then(|error| error.span()).unwrap_or(0..0);
+        problems.syntax(span, "unclosed array", "the `]` of the array before this is missing");
+    }
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        // The parser says what it expected behind a comma; here that is the hint.
+        let (message, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), ""));
+        let (message, hint) = match (message, expected) {
+            ("string values must be quoted", _) if span.is_empty() => ("the value is missing", String::new()),
+            ("string values must be quoted", _) => (message, "write the value in double quotes".to_owned()),
+            (_, "" | "nothing") => (message, String::new()),
+            (_, expected) => (message, format!("expected {expected}")),
+        };
+        problems.syntax(span, message, hint);
+    }
 }
 
 fn digest<'a>(text: &str, asked: impl Iterator<Item = &'a Asked>) -> Digest {

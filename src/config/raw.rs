@@ -5,8 +5,8 @@
 
 use toml::de::DeTable;
 
-use crate::config::problem::{At, Problems};
-use crate::config::reader::{TableReader, Written};
+use crate::config::problems::{At, Problems};
+use crate::config::reader::{List, TableReader, Written};
 
 const DURATION: &str = "a duration such as \"30s\"";
 const SIZE: &str = "a size such as \"32KiB\"";
@@ -15,7 +15,7 @@ const PATH: &str = "the path of a file";
 /// A text, or a number as text.
 pub(super) type Text = Option<Written<String>>;
 /// A list of texts.
-pub(super) type Texts = Option<Written<Vec<Written<String>>>>;
+pub(super) type Texts = Option<List<Written<String>>>;
 /// A whole number.
 pub(super) type Integer = Option<Written<i128>>;
 
@@ -23,14 +23,14 @@ pub(super) type Integer = Option<Written<i128>>;
 pub(super) struct RawConfig {
     pub(super) schema: Integer,
     pub(super) workers: Integer,
-    pub(super) listeners: Option<Written<Vec<RawListener>>>,
+    pub(super) listeners: Option<List<RawListener>>,
     pub(super) admin: RawAdmin,
     pub(super) trust: RawTrust,
     pub(super) limits: RawLimits,
     pub(super) shutdown: RawShutdown,
     pub(super) ticket: RawTicket,
     pub(super) log: RawLog,
-    pub(super) apps: Option<Vec<RawApp>>,
+    pub(super) apps: Option<List<RawApp>>,
 }
 
 /// `[[listeners]]`
@@ -94,12 +94,12 @@ pub(super) struct RawApp {
     pub(super) on_unavailable: Text,
     pub(super) classic: Option<RawPool>,
     pub(super) identity: Option<RawPool>,
-    pub(super) targets: Option<Written<Vec<RawTarget>>>,
+    pub(super) targets: Option<List<RawTarget>>,
 }
 
 /// `[apps.NAME.classic]` and `[apps.NAME.identity]`
 pub(super) struct RawPool {
-    pub(super) endpoints: Option<Written<Vec<RawEndpoint>>>,
+    pub(super) endpoints: Option<List<RawEndpoint>>,
     pub(super) balance: Text,
     pub(super) timeouts: RawTimeouts,
     pub(super) connections: RawConnections,
@@ -149,11 +149,12 @@ pub(super) fn read(document: &DeTable<'_>, problems: &Problems) -> RawConfig {
     let mut reader = TableReader::root(document, problems);
     reader.require("listeners", "add a [[listeners]] table with bind = \"0.0.0.0:8080\"");
     reader.require("apps", "add an [apps.NAME] table with the endpoints of both engines");
-    let listeners = reader.tables("listeners", "write [[listeners]], in double brackets");
     let raw = RawConfig {
         schema: reader.integer("schema"),
         workers: reader.integer("workers"),
-        listeners: listeners.map(|listeners| each(listeners, listener)),
+        listeners: reader
+            .tables("listeners", "write [[listeners]], in double brackets")
+            .map(|listeners| listeners.map(listener)),
         admin: admin(reader.table("admin")),
         trust: trust(reader.table("trust")),
         limits: limits(reader.table("limits")),
@@ -162,14 +163,10 @@ pub(super) fn read(document: &DeTable<'_>, problems: &Problems) -> RawConfig {
         log: log(reader.table("log")),
         apps: reader
             .named_tables("apps", "an app is a table: [apps.NAME]")
-            .map(|apps| apps.into_iter().map(|(name, reader)| app(name, reader)).collect()),
+            .map(|apps| apps.map(|(name, reader)| app(name, reader))),
     };
     reader.finish();
     raw
-}
-
-fn each<'r, T>(tables: Written<Vec<TableReader<'r>>>, read: fn(TableReader<'r>) -> T) -> Written<Vec<T>> {
-    Written { value: tables.value.into_iter().map(read).collect(), at: tables.at }
 }
 
 fn listener(mut reader: TableReader<'_>) -> RawListener {
@@ -261,7 +258,6 @@ fn log(reader: Option<TableReader<'_>>) -> RawLog {
 fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
     reader.require("classic", "add its endpoints: classic = { endpoints = [\"http://10.0.0.11:8080\"] }");
     reader.require("identity", "add its endpoints: identity = { endpoints = [\"http://10.0.1.11:8080\"] }");
-    let targets = reader.tables("targets", "write [[apps.NAME.targets]], in double brackets");
     let raw = RawApp {
         at: reader.at().clone(),
         name,
@@ -274,7 +270,9 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
         on_unavailable: reader.text("on_unavailable", "\"error\" or \"failover\""),
         classic: reader.table("classic").map(pool),
         identity: reader.table("identity").map(pool),
-        targets: targets.map(|targets| each(targets, target)),
+        targets: reader
+            .tables("targets", "write [[apps.NAME.targets]], in double brackets")
+            .map(|targets| targets.map(target)),
     };
     reader.finish();
     raw
@@ -282,10 +280,10 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
 
 fn pool(mut reader: TableReader<'_>) -> RawPool {
     reader.require("endpoints", "add endpoints = [\"http://host:port\"]");
-    let endpoints = reader.texts_or_tables("endpoints", "an array such as [\"http://10.0.0.11:8080\"]");
     let raw = RawPool {
-        endpoints: endpoints
-            .map(|Written { value, at }| Written { value: value.into_iter().map(endpoint).collect(), at }),
+        endpoints: reader
+            .texts_or_tables("endpoints", "an array such as [\"http://10.0.0.11:8080\"]")
+            .map(|endpoints| endpoints.map(endpoint)),
         balance: reader.text("balance", "\"least-request\" or \"round-robin\""),
         timeouts: timeouts(reader.table("timeouts")),
         connections: connections(reader.table("connections")),

@@ -5,7 +5,7 @@
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::config::problem::{At, Problems, excerpt, nearest};
+use crate::config::problems::{At, Problems, cut, excerpt, nearest};
 
 type Spanned<T> = toml::Spanned<T>;
 
@@ -18,6 +18,28 @@ pub(super) struct Written<T> {
 
 /// An item of an array that holds strings and tables.
 pub(super) type TextOrTable<'r> = Result<TableReader<'r>, Written<String>>;
+
+/// An array that the user wrote, without the items that are of no use.
+#[derive(Clone, Debug)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+    /// How many items are written, whatever their type: an array of mistakes is no empty array.
+    written: usize,
+    pub(super) at: At,
+}
+
+impl<T> List<T> {
+    /// Whether nothing is written between the brackets.
+    pub(super) fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
+    /// The list with something made of each item.
+    pub(super) fn map<U>(self, make: impl FnMut(T) -> U) -> List<U> {
+        let Self { items, written, at } = self;
+        List { items: items.into_iter().map(make).collect(), written, at }
+    }
+}
 
 /// One table, being read.
 pub(super) struct TableReader<'r> {
@@ -104,10 +126,10 @@ impl<'r> TableReader<'r> {
     }
 
     /// An array of strings; items of another type are reported and left out.
-    pub(super) fn texts(&mut self, key: &'static str, what: &str) -> Option<Written<Vec<Written<String>>>> {
+    pub(super) fn texts(&mut self, key: &'static str, what: &str) -> Option<List<Written<String>>> {
         let (array, at) = self.array(key, what)?;
         let texts = items(array, &at).filter_map(|(value, at)| self.text_of(value, at, "a string")).collect();
-        Some(Written { value: texts, at })
+        Some(List { items: texts, written: array.len(), at })
     }
 
     /// A table; without one, `None`.
@@ -120,7 +142,7 @@ impl<'r> TableReader<'r> {
     }
 
     /// An array of tables. `hint` shows how to write one.
-    pub(super) fn tables(&mut self, key: &'static str, hint: &str) -> Option<Written<Vec<Self>>> {
+    pub(super) fn tables(&mut self, key: &'static str, hint: &str) -> Option<List<Self>> {
         let (value, at) = self.value(key)?;
         let DeValue::Array(array) = value else {
             self.problems.error(&at, expected("an array of tables", value), hint);
@@ -133,15 +155,11 @@ impl<'r> TableReader<'r> {
                 other => self.problems.error(&at, expected("a table", other), hint),
             }
         }
-        Some(Written { value: tables, at })
+        Some(List { items: tables, written: array.len(), at })
     }
 
     /// An array whose items are strings or tables.
-    pub(super) fn texts_or_tables(
-        &mut self,
-        key: &'static str,
-        what: &str,
-    ) -> Option<Written<Vec<TextOrTable<'r>>>> {
+    pub(super) fn texts_or_tables(&mut self, key: &'static str, what: &str) -> Option<List<TextOrTable<'r>>> {
         let (array, at) = self.array(key, what)?;
         let mut found = Vec::new();
         for (value, at) in items(array, &at) {
@@ -151,7 +169,7 @@ impl<'r> TableReader<'r> {
                 other => self.problems.error(&at, expected("a string or a table", other), ""),
             }
         }
-        Some(Written { value: found, at })
+        Some(List { items: found, written: array.len(), at })
     }
 
     /// All entries of a table whose keys are names that the user gave, in the order of the text.
@@ -159,7 +177,7 @@ impl<'r> TableReader<'r> {
         &mut self,
         key: &'static str,
         hint: &str,
-    ) -> Option<Vec<(Written<String>, Self)>> {
+    ) -> Option<List<(Written<String>, Self)>> {
         let table = self.table(key)?;
         let mut entries: Vec<_> = table.table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
@@ -175,7 +193,7 @@ impl<'r> TableReader<'r> {
                 other => self.problems.error(&at, expected("a table", other), hint),
             }
         }
-        Some(named)
+        Some(List { items: named, written: table.table.len(), at: table.at })
     }
 
     /// Reports the keys that nobody asked for.
@@ -191,8 +209,9 @@ impl<'r> TableReader<'r> {
             };
             let message = format!("unknown key {}", excerpt(key.get_ref()));
             // A key that we do not know may well be a password somebody hoped we would take.
-            let is_text = matches!(value.get_ref(), DeValue::String(_));
-            if is_text && ["token", "secret", "pass", "key"].iter().any(|word| key.get_ref().contains(word)) {
+            let is_value = !matches!(value.get_ref(), DeValue::Table(_));
+            if is_value && ["token", "secret", "pass", "key"].iter().any(|word| key.get_ref().contains(word))
+            {
                 self.problems.hidden_error(&at, message, hint);
             } else {
                 self.problems.error(&at, message, hint);
@@ -237,7 +256,7 @@ fn expected(what: &str, found: &DeValue<'_>) -> String {
     let found = match found {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number",
+        DeValue::Float(_) => "a fraction",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "an array",
@@ -250,10 +269,6 @@ fn expected(what: &str, found: &DeValue<'_>) -> String {
 pub(super) fn path(parent: &str, key: &str) -> String {
     let is_bare = !key.is_empty()
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let key = if is_bare && key.len() <= 64 {
-        key.to_owned()
-    } else {
-        format!("\"{}\"", excerpt(key).trim_matches('`'))
-    };
+    let key = if is_bare && key.len() <= 64 { key.to_owned() } else { format!("\"{}\"", cut(key)) };
     if parent.is_empty() { key } else { format!("{parent}.{key}") }
 }

@@ -1,7 +1,7 @@
 //! Attempts: pick an endpoint, send, classify, and try once more or give up.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -42,6 +42,14 @@ pub struct Exchange<'a> {
 struct Attempt {
     error: UpstreamError,
     request: Option<Request<RequestBody>>,
+    /// The connection came from the pool, and had died there before the request was begun.
+    was_stale: bool,
+}
+
+impl Attempt {
+    fn failed(error: UpstreamError, request: Option<Request<RequestBody>>) -> Self {
+        Self { error, request, was_stale: false }
+    }
 }
 
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
@@ -60,7 +68,7 @@ pub async fn forward(
     let app = &exchange.view.snapshot.apps[exchange.app];
     let other = engine.other();
     match failed {
-        Attempt { error, request: Some(request) }
+        Attempt { error, request: Some(request), .. }
             if app.on_unavailable == OnUnavailable::Failover
                 && error.progress() == Progress::NothingWritten
                 && !app.pool(other).endpoints.is_empty() =>
@@ -87,15 +95,15 @@ async fn attempts(
     let mut request = request;
     let mut failed_at = None;
     let mut tries = 0;
+    let mut fresh = false;
     loop {
         let Some((at, endpoint)) = pick(exchange, engine, failed_at) else {
-            let failed = Attempt { error: UpstreamError::NoEndpoint, request: Some(request) };
-            return Ok(Err(failed));
+            return Ok(Err(Attempt::failed(UpstreamError::NoEndpoint, Some(request))));
         };
         tries += 1;
         let timeouts = &app.pool(engine).timeouts;
         let in_flight = endpoint.shared.begin();
-        let attempt = attempt(exchange, timeouts, endpoint, request, tries > 1);
+        let attempt = pin!(attempt(exchange, timeouts, endpoint, request, fresh));
         let mut failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
             Ok(response) => {
                 if tries > 1 {
@@ -104,13 +112,22 @@ async fn attempts(
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS && !exchange.wants_upgrade {
                     let error = UpstreamError::UpgradeUnasked { endpoint: endpoint.shared.label.clone() };
                     note_failure(exchange, endpoint, &error);
-                    return Ok(Err(Attempt { error, request: None }));
+                    return Ok(Err(Attempt::failed(error, None)));
                 }
                 record.answered_by(endpoint, tries, in_flight);
                 return Ok(Ok(response));
             }
             Err(failed) => failed,
         };
+        fresh = true;
+        if failed.was_stale
+            && let Some(untouched) = failed.request.take()
+        {
+            // No attempt was made, and no endpoint failed: it closed a connection that nobody used.
+            tries -= 1;
+            request = untouched;
+            continue;
+        }
         note_failure(exchange, endpoint, &failed.error);
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
@@ -121,7 +138,7 @@ async fn attempts(
                 failed_at = Some(at);
                 request = again;
             }
-            again => return Ok(Err(Attempt { error: failed.error, request: again })),
+            again => return Ok(Err(Attempt::failed(failed.error, again))),
         }
     }
 }
@@ -161,7 +178,7 @@ async fn attempt(
     let wanted = Wanted { fresh, certain: !repeatable, now: exchange.worker.ambient.recent() };
     let connection = match endpoint.connection(timeouts, wanted).await {
         Ok(connection) => connection,
-        Err(error) => return Err(Attempt { error, request: Some(request) }),
+        Err(error) => return Err(Attempt::failed(error, Some(request))),
     };
     // hyper consumes the head. What could be sent again is copied first; a body could not be.
     let (parts, body) = request.into_parts();
@@ -175,9 +192,10 @@ async fn attempt(
             Ok(response)
         }
         Err(failed) => {
+            let was_stale = failed.reused && failed.unsent.is_some();
             let request =
                 failed.unsent.or_else(|| spare.map(|parts| Request::from_parts(parts, RequestBody::none())));
-            Err(Attempt { error: failed.error, request })
+            Err(Attempt { error: failed.error, request, was_stale })
         }
     }
 }
@@ -188,9 +206,8 @@ async fn in_time<T>(
     exchange: &Exchange<'_>,
     timeouts: &Timeouts,
     endpoint: &WorkerEndpoint<RequestBody>,
-    attempt: impl Future<Output = Result<T, Attempt>>,
+    mut attempt: Pin<&mut impl Future<Output = Result<T, Attempt>>>,
 ) -> Result<Result<T, Attempt>, ProxyError> {
-    let mut attempt = pin!(attempt);
     poll_fn(|context| {
         if let Poll::Ready(outcome) = attempt.as_mut().poll(context) {
             return Poll::Ready(Ok(outcome));
@@ -206,7 +223,7 @@ async fn in_time<T>(
             Some(Stall::Step) => {
                 let endpoint = endpoint.shared.label.clone();
                 let error = UpstreamError::ResponseTimeout { endpoint, after: timeouts.response };
-                Poll::Ready(Ok(Err(Attempt { error, request: None })))
+                Poll::Ready(Ok(Err(Attempt::failed(error, None))))
             }
         }
     })

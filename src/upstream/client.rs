@@ -9,9 +9,10 @@ use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -30,13 +31,34 @@ use crate::upstream::stream::Meter;
 /// An open connection to an endpoint, held by one request or by the pool.
 pub struct Connection<B: Body + 'static> {
     sender: SendRequest<B>,
-    driver: Driver<B>,
+    /// `None` once it came to an end that left a request behind.
+    driver: Option<Driver<B>>,
+    /// Whether the driver has come to its end.
+    ended: bool,
+    /// The waker that the driver knows: always the same one, whoever uses the connection.
+    waker: Waker,
+    relay: Arc<Relay>,
     meter: Arc<Meter>,
     /// Whether it has carried a request before.
     pub reused: bool,
     /// When it was last put into the pool.
     pub(super) idle_since: Instant,
     counted: Counted<B>,
+}
+
+/// Passes wake-ups of a connection on to the task that uses it at the time. While the connection lies in the
+/// pool there is none, and bytes or an end that arrive then wait for whoever takes it next.
+#[derive(Default)]
+struct Relay(AtomicWaker);
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
 }
 
 /// Keeps a connection counted among the open ones.
@@ -57,6 +79,8 @@ pub struct Failed<B> {
     pub error: UpstreamError,
     /// The request as it was given, when not one byte of it was written.
     pub unsent: Option<Request<B>>,
+    /// Whether the connection had lain in the pool: then it may have been dead before the request.
+    pub reused: bool,
 }
 
 impl<B> Connection<B>
@@ -71,18 +95,50 @@ where
         now: Instant,
     ) -> Self {
         home.metrics.connection_entered(ConnectionState::Active);
-        Self { sender, driver, meter, reused: false, idle_since: now, counted: Counted { home, _permit: permit } }
+        let relay = Arc::<Relay>::default();
+        Self {
+            sender,
+            driver: Some(driver),
+            ended: false,
+            waker: Waker::from(Arc::clone(&relay)),
+            relay,
+            meter,
+            reused: false,
+            idle_since: now,
+            counted: Counted { home, _permit: permit },
+        }
     }
 
-    /// Whether the connection can still carry a request. `closely` asks the socket itself, which costs a system
-    /// call: for requests that could not be repeated.
-    pub(super) fn is_alive(&mut self, closely: bool) -> bool {
-        if closely {
-            self.meter.look_closely();
+    /// Lets hyper move bytes, and has this task woken when there are more.
+    fn drive(&mut self, context: &Context<'_>) {
+        self.relay.0.register(context.waker());
+        self.drive_now();
+    }
+
+    fn drive_now(&mut self) {
+        if let Some(driver) = &mut self.driver
+            && !self.ended
+        {
+            self.ended = driver.poll_without_shutdown(&mut Context::from_waker(&self.waker)).is_ready();
         }
-        // Nobody waits here: what the connection has to say, it says now.
-        let mut context = Context::from_waker(Waker::noop());
-        self.driver.poll_without_shutdown(&mut context).is_pending() && self.sender.is_ready()
+    }
+
+    /// Whether the connection can still carry a request, as far as is known without a system call.
+    pub(super) fn seems_alive(&self) -> bool {
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Whether the connection can still carry a request: what it has to say, it says now.
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.drive_now();
+        self.seems_alive()
+    }
+
+    /// As [`Connection::is_alive`], and asks the socket itself, which costs a system call: for requests that
+    /// could not be repeated.
+    pub(super) fn is_certainly_alive(&mut self) -> bool {
+        self.meter.look_closely();
+        self.is_alive()
     }
 
     /// Sends the request and waits for the head of the response. The answer's body brings the connection back
@@ -92,9 +148,16 @@ where
         self.meter.expect_head();
         let mut response = pin!(self.sender.try_send_request(request));
         let outcome = poll_fn(|context| {
-            // The driver first: whatever the response waits for happens there.
-            let _ = self.driver.poll_without_shutdown(context);
-            response.as_mut().poll(context)
+            self.drive(context);
+            // Whatever the response waits for happens in the driver: it needs no waker of its own, and one would
+            // only wake this task while it runs.
+            let polled = response.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if polled.is_pending() && self.ended {
+                // The engine had hung up before the request was looked at: the driver's queue gives it back.
+                self.driver = None;
+                return response.as_mut().poll(context);
+            }
+            polled
         })
         .await;
         let interim = self.meter.take_interim();
@@ -122,7 +185,7 @@ where
                     Progress::Written
                 };
                 let error = self.classify(failure.into_error(), progress);
-                Err(Failed { error, unsent })
+                Err(Failed { error, unsent, reused: self.reused })
             }
         }
     }
@@ -140,8 +203,9 @@ where
 
     /// Gives the connection back to its pool, or closes it when it cannot be used again.
     fn release(mut self) {
-        // The last byte was read, but the connection has not noticed yet that the exchange is over.
-        if self.is_alive(false) {
+        // With the last byte the exchange is usually over for hyper, too; if not, it may need one more look.
+        if self.seems_alive() || self.is_alive() {
+            self.relay.0.take();
             self.reused = true;
             let home = Rc::clone(&self.counted.home);
             home.put_back(self);
@@ -171,8 +235,12 @@ where
     /// instead.
     pub async fn into_tunnel(mut self) -> Option<Tunnel<B>> {
         let mut connection = self.connection.take()?;
-        poll_fn(|context| connection.driver.poll_without_shutdown(context)).await.ok()?;
-        Some(Tunnel { connection })
+        poll_fn(|context| {
+            connection.drive(context);
+            if connection.ended { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        Some(Tunnel { driver: connection.driver?, counted: connection.counted })
     }
 
     fn release(&mut self) {
@@ -195,10 +263,19 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
-        if let Some(connection) = &mut this.connection {
-            let _ = connection.driver.poll_without_shutdown(context);
+        // See `send`: the driver does the waking. The body tells the driver that it is wanted, which would only
+        // wake this task while it runs.
+        if let Some(connection) = &this.connection {
+            connection.relay.0.take();
         }
-        let polled = Pin::new(&mut this.incoming).poll_frame(context);
+        let mut quiet = Context::from_waker(Waker::noop());
+        let mut polled = Pin::new(&mut this.incoming).poll_frame(&mut quiet);
+        if polled.is_pending()
+            && let Some(connection) = &mut this.connection
+        {
+            connection.drive(context);
+            polled = Pin::new(&mut this.incoming).poll_frame(&mut quiet);
+        }
         match &polled {
             Poll::Ready(None) => this.release(),
             Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.release(),
@@ -219,7 +296,8 @@ where
 
 /// The engine's half of a tunnel. The connection counts as open for as long as it lives.
 pub struct Tunnel<B: Body + 'static> {
-    connection: Connection<B>,
+    driver: Driver<B>,
+    counted: Counted<B>,
 }
 
 impl<B> Tunnel<B>
@@ -229,9 +307,8 @@ where
 {
     /// The socket, what was read from it already, and what keeps the connection counted.
     pub fn into_parts(self) -> (impl AsyncRead + AsyncWrite + Unpin, Bytes, impl Sized) {
-        let Connection { driver, counted, .. } = self.connection;
-        let Parts { io, read_buf, .. } = driver.into_parts();
-        (io.into_inner(), read_buf, counted)
+        let Parts { io, read_buf, .. } = self.driver.into_parts();
+        (io.into_inner(), read_buf, self.counted)
     }
 }
 

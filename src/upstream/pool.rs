@@ -107,7 +107,9 @@ where
             let mut connection = self.idle.borrow_mut().pop()?;
             self.count_taken(1);
             let unused = wanted.now.saturating_duration_since(connection.idle_since);
-            if unused < timeouts.idle && connection.is_alive(wanted.certain) {
+            let alive =
+                if wanted.certain { connection.is_certainly_alive() } else { connection.seems_alive() };
+            if unused < timeouts.idle && alive {
                 return Some(connection);
             }
         }
@@ -164,7 +166,7 @@ where
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain_mut(|connection| {
-            now.saturating_duration_since(connection.idle_since) < timeouts.idle && connection.is_alive(false)
+            now.saturating_duration_since(connection.idle_since) < timeouts.idle && connection.is_alive()
         });
         self.count_taken(before - idle.len());
     }

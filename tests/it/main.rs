@@ -1,1 +1,3 @@
+//! The stories that the whole program must tell.
 
+mod config;

@@ -5,6 +5,7 @@
 mod app;
 mod change;
 mod server;
+mod show;
 mod targets;
 
 use std::fmt;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::diff::change::{Change, SigningChange};
 use crate::config::diff::targets::is_covered;
-use crate::config::model::{AccessLog, Admin, Config, Limits, Log, TicketLifetime, TicketSettings};
+use crate::config::model::{AccessLog, Admin, Config, Limits, Listener, Log, TicketLifetime, TicketSettings};
 use crate::config::units::{write_duration, write_size};
 use crate::decide::subject::KeySource;
 
@@ -28,12 +28,7 @@ pub(super) fn changes(old: &Config, new: &Config, changes: &mut Vec<Change>) {
         let shown = |workers: Option<NonZeroUsize>| workers.map_or(0, NonZeroUsize::get);
         changes.push(Change::Workers { from: shown(*workers), to: shown(new.workers) });
     }
-    for listener in listeners.iter().filter(|listener| !new.listeners.contains(listener)) {
-        changes.push(Change::ListenerRemoved(listener.bind));
-    }
-    for listener in new.listeners.iter().filter(|listener| !listeners.contains(listener)) {
-        changes.push(Change::ListenerAdded(listener.bind));
-    }
+    listener_changes(listeners, &new.listeners, changes);
     admin_changes(admin, &new.admin, changes);
     trust_changes(old, new, changes);
     limit_changes(limits, &new.limits, changes);
@@ -53,6 +48,20 @@ pub(super) fn setting<T: PartialEq>(
     if old != new {
         changes.push(Change::Setting { key: key.to_owned(), from: show(old), to: show(new) });
     }
+}
+
+/// Port 0 may be listed many times, and each is a listener of its own: hence the counting.
+fn listener_changes(old: &[Listener], new: &[Listener], changes: &mut Vec<Change>) {
+    let mut added: Vec<&Listener> = new.iter().collect();
+    for listener in old {
+        match added.iter().position(|candidate| *candidate == listener) {
+            Some(kept) => {
+                added.remove(kept);
+            }
+            None => changes.push(Change::ListenerRemoved(listener.bind)),
+        }
+    }
+    changes.extend(added.into_iter().map(|listener| Change::ListenerAdded(listener.bind)));
 }
 
 fn admin_changes(old: &Admin, new: &Admin, changes: &mut Vec<Change>) {
@@ -115,13 +124,14 @@ fn ticket_changes(old: &Config, new: &Config, ticket: &TicketSettings, changes: 
     if *keys == new.ticket.keys {
         return;
     }
-    // A key that was made at start is in no file, and so is none that a file could keep.
     let change = match keys.first() {
+        // The key that was made at start goes on verifying as long as the process lives.
+        None => SigningChange::Rotated { signs_anew: true, dropped: 0 },
         Some(signing) if new.ticket.keys.contains(signing) => SigningChange::Rotated {
             signs_anew: new.ticket.keys.first() != Some(signing),
             dropped: keys.iter().filter(|key| !new.ticket.keys.contains(key)).count(),
         },
-        Some(_) | None => {
+        Some(_) => {
             let minting = || old.apps.iter().filter(|app| app.mints_tickets());
             let raised = |name: &str, epoch: u32| {
                 new.apps.iter().find(|app| app.name == name).is_none_or(|app| app.epoch > epoch)

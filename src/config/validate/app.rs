@@ -1,52 +1,28 @@
-//! The rules of an app: its name, hosts, keys and share, and that no request is left without endpoints.
+//! The rules of an app: its name, hosts and share, and that no request is left without endpoints.
 
 use std::collections::HashMap;
 
-use http::HeaderName;
-
 use crate::config::model::{App, OnUnavailable, Pool};
-use crate::config::problem::{At, excerpt, nearest};
+use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawApp, RawPool, Text, Texts};
-use crate::config::reader::Written;
+use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::target::{Setting, targets};
-use crate::config::validate::{Context, pool};
+use crate::config::validate::{Context, keys, pool};
 use crate::decide::bucket::Share;
-use crate::decide::cookies;
 use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
-use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 
 /// The metric label of whatever belongs to no app.
 const RESERVED: &str = "none";
 
-/// Headers that cannot be keys. A key header is stripped from clients that are not trusted, and these frame the
-/// message or carry more than a key.
-const NO_KEYS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "keep-alive",
-    "content-type",
-];
-
-/// Headers that hold an address: nobody is ever placed by one (`DESIGN.md` 3).
-const ADDRESSES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
-
-pub(super) fn apps(context: &mut Context<'_, '_>, raw: Vec<RawApp>, trusts: bool) -> Vec<App> {
+pub(super) fn apps(context: &mut Context<'_, '_>, raw: List<RawApp>, trusts: bool) -> Vec<App> {
     if raw.is_empty() {
-        let at = At { key: "apps".to_owned(), span: 0..0 };
-        context.problems.missing(&at, "there is no app", "add an [apps.NAME] table");
+        context.problems.missing(&raw.at, "there is no app", "add an [apps.NAME] table");
     }
     let mut claims = Claims::default();
-    raw.into_iter().filter_map(|raw| app(context, raw, trusts, &mut claims)).collect()
+    raw.items.into_iter().filter_map(|raw| app(context, raw, trusts, &mut claims)).collect()
 }
 
 /// Who claimed what first.
@@ -76,14 +52,14 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     if let Some(salt) = salt.as_ref().filter(|salt| salt.value.is_empty()) {
         context.error(&salt.at, "the salt is empty", "leave it out to use the app's name");
     }
-    let keys = self::keys(context, &keys, trusts);
+    let keys = keys::keys(context, &keys, trusts);
     let share = match &percent {
         Some(text) => context.unit(&text.at, units::percent(&text.value)),
         None => Some(Share::NONE),
     };
     let setting = Setting { keys: &keys, trusts };
     let (targets, subject_lists) =
-        targets(context, raw_targets.map(|targets| targets.value).unwrap_or_default(), &setting);
+        targets(context, raw_targets.map(|targets| targets.items).unwrap_or_default(), &setting);
     let on_unavailable_at = on_unavailable.as_ref().map(|written| written.at.clone());
     let on_unavailable = self::on_unavailable(context, &on_unavailable);
 
@@ -144,12 +120,12 @@ fn hosts(context: &Context<'_, '_>, app: &At, raw: &Texts, claims: &mut Claims) 
         }
         return Vec::new();
     };
-    if raw.value.is_empty() {
+    if raw.is_empty() {
         let hint = "leave the key out to answer for every host that no other app claims";
         context.error(&raw.at, "the list of hosts is empty", hint);
     }
     let mut hosts = Vec::new();
-    for item in &raw.value {
+    for item in &raw.items {
         let Some(host) = HostPattern::parse(&item.value) else {
             context.error(&item.at, format!("{} is no host", excerpt(&item.value)), host_hint(&item.value));
             continue;
@@ -178,83 +154,6 @@ fn host_hint(written: &str) -> &'static str {
     }
 }
 
-fn keys(context: &Context<'_, '_>, raw: &Texts, trusts: bool) -> Vec<KeySource> {
-    let Some(raw) = raw else { return vec![KeySource::Device] };
-    if raw.value.is_empty() {
-        context.error(&raw.at, "the list of keys is empty", "without a key everybody stays on classic");
-    }
-    let mut keys: Vec<KeySource> = Vec::new();
-    for item in &raw.value {
-        let Some(key) = self::key(context, item) else { continue };
-        if keys.contains(&key) {
-            context.error(&item.at, format!("the key {} is listed twice", excerpt(&item.value)), "");
-        } else if keys.contains(&KeySource::Device) {
-            let hint = "`device` always finds something: write it last";
-            context.error(&item.at, format!("{} comes after `device`", excerpt(&item.value)), hint);
-        } else if matches!(key, KeySource::Header(_)) && !trusts {
-            let message = format!("{} never counts: nobody is trusted to set it", excerpt(&item.value));
-            context.problems.warning(&item.at, message, "list the proxies that set it in trust.proxies");
-        }
-        keys.push(key);
-    }
-    keys
-}
-
-fn key(context: &Context<'_, '_>, item: &Written<String>) -> Option<KeySource> {
-    const PREFIXES: [&str; 5] = ["header", "jwt", "cookie", "query", "device"];
-    let shown = excerpt(&item.value);
-    let refuse = |message: String, hint: &str| {
-        context.error(&item.at, message, hint);
-        None
-    };
-    let (prefix, name) = match item.value.split_once(':') {
-        Some((prefix, name)) => (prefix, Some(name)),
-        None => (item.value.as_str(), None),
-    };
-    match (prefix, name) {
-        ("device", None) => Some(KeySource::Device),
-        ("device", Some(_)) => refuse(format!("{shown} is no key"), "write \"device\" alone"),
-        ("header" | "jwt" | "cookie" | "query", None | Some("")) => {
-            refuse(format!("{shown} names no {prefix}"), &format!("write \"{prefix}:NAME\""))
-        }
-        ("header", Some(name)) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(header) if NO_KEYS.contains(&header.as_str()) => refuse(
-                format!("the header `{header}` cannot be a key"),
-                "a key header holds the key alone, and is stripped from clients that are not trusted",
-            ),
-            Ok(header) if ADDRESSES.contains(&header.as_str()) => {
-                refuse(format!("the header `{header}` cannot be a key"), "nobody is placed by an address")
-            }
-            Ok(header) => Some(KeySource::Header(header)),
-            Err(_) => refuse(format!("{shown} holds no header name"), "letters, digits and `-`"),
-        },
-        ("cookie", Some(name)) if cookies::is_ours(name.as_bytes()) => {
-            refuse(format!("{shown} is a cookie of our own"), "write \"device\" for the browser's ticket")
-        }
-        // A cookie name is a token (RFC 6265 4.1.1), and so is the name of a header, but for upper case.
-        ("cookie", Some(name)) if HeaderName::from_bytes(name.as_bytes()).is_err() => {
-            refuse(format!("{shown} holds no cookie name"), "no spaces, quotes, `;`, `,` or `=`")
-        }
-        ("cookie", Some(name)) => Some(KeySource::Cookie(name.to_owned())),
-        ("query", Some(name)) => Some(KeySource::Query(name.to_owned())),
-        ("jwt", Some(claim)) => Some(KeySource::Jwt(claim.to_owned())),
-        (prefix, name) => {
-            let hint = match (nearest(prefix, PREFIXES), name) {
-                (Some("device"), _) => "did you mean \"device\"?".to_owned(),
-                (Some(meant), Some(name)) => {
-                    format!("did you mean \"{meant}:{}\"?", excerpt(name).trim_matches('`'))
-                }
-                (Some(meant), None) => format!("did you mean \"{meant}:NAME\"?"),
-                (None, _) => {
-                    "a key is \"header:NAME\", \"jwt:CLAIM\", \"cookie:NAME\", \"query:NAME\" or \"device\""
-                        .to_owned()
-                }
-            };
-            refuse(format!("{shown} is no key"), &hint)
-        }
-    }
-}
-
 fn on_unavailable(context: &Context<'_, '_>, written: &Text) -> OnUnavailable {
     if let Some(written) = written.as_ref().filter(|written| written.value == "restart") {
         context.error(
@@ -271,7 +170,7 @@ fn on_unavailable(context: &Context<'_, '_>, written: &Text) -> OnUnavailable {
 /// Where a pool says that it has no endpoints.
 fn emptiness(pool: &Option<RawPool>) -> Option<At> {
     let endpoints = pool.as_ref()?.endpoints.as_ref()?;
-    endpoints.value.is_empty().then(|| endpoints.at.clone())
+    endpoints.is_empty().then(|| endpoints.at.clone())
 }
 
 /// An engine may be without endpoints once nobody can be decided for it.

@@ -5,6 +5,7 @@
 //! same; nothing of that is ever used, since an error rejects the whole file.
 
 mod app;
+mod keys;
 mod pool;
 mod secrets;
 mod server;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::config::files::Reading;
 use crate::config::model::Config;
-use crate::config::problem::{At, Problems, excerpt, nearest};
+use crate::config::problems::{At, Problems, excerpt, nearest};
 use crate::config::raw::{Integer, RawConfig, RawShutdown, RawTrust, Text, Texts};
 use crate::config::reader::Written;
 use crate::config::units::{self, UnitError};
@@ -102,7 +103,8 @@ impl Context<'_, '_> {
             Ok(number) if range.contains(&number) => number,
             Ok(_) | Err(_) => {
                 let (least, most) = range.into_inner();
-                let message = format!("{} must be from {least} to {most}", last_key(&written.at));
+                let range = if least == most { least.to_string() } else { format!("from {least} to {most}") };
+                let message = format!("{} must be {range}", last_key(&written.at));
                 self.error(&written.at, message, "");
                 default
             }
@@ -157,7 +159,7 @@ impl Context<'_, '_> {
     }
 
     fn networks(&self, written: &Texts) -> Vec<ipnet::IpNet> {
-        let items = written.iter().flat_map(|list| &list.value);
+        let items = written.iter().flat_map(|list| &list.items);
         items.filter_map(|item| self.unit(&item.at, units::network(&item.value))).collect()
     }
 

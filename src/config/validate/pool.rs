@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::model::{Connections, EndpointSpec, EndpointUrl, Pool, Timeouts};
 use crate::config::raw::{RawConnections, RawEndpoint, RawPool, RawTimeouts};
-use crate::config::reader::Written;
+use crate::config::reader::List;
 use crate::config::units::{self, UnitError};
 use crate::config::validate::Context;
 use crate::decide::balance::Balance;
@@ -27,10 +27,10 @@ pub(super) fn pool(context: &Context<'_, '_>, raw: RawPool) -> Pool {
     }
 }
 
-fn endpoints(context: &Context<'_, '_>, list: Written<Vec<RawEndpoint>>) -> Vec<EndpointSpec> {
+fn endpoints(context: &Context<'_, '_>, list: List<RawEndpoint>) -> Vec<EndpointSpec> {
     let mut first: HashMap<EndpointUrl, String> = HashMap::new();
     let mut endpoints = Vec::new();
-    for RawEndpoint { url, weight } in list.value {
+    for RawEndpoint { url, weight } in list.items {
         let weight = context.number(&weight, 1..=HEAVIEST, 1);
         let Some(written) = url else { continue };
         match units::endpoint_url(&written.value) {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::config::model::{
     AccessLog, Admin, Limits, Listener, Log, LogFormat, LogLevel, TicketLifetime, TicketSettings,
 };
-use crate::config::problem::{At, excerpt};
+use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawAdmin, RawLimits, RawListener, RawLog, RawTicket};
-use crate::config::reader::Written;
+use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::{Context, secrets};
 
@@ -20,12 +20,9 @@ const MOST_HEADER_BYTES: u64 = 1024 * 1024;
 /// More than any system lets one process open.
 const MOST_CONNECTIONS: u32 = 1_000_000_000;
 
-pub(super) fn listeners(
-    context: &Context<'_, '_>,
-    raw: Option<Written<Vec<RawListener>>>,
-) -> Vec<(Listener, At)> {
+pub(super) fn listeners(context: &Context<'_, '_>, raw: Option<List<RawListener>>) -> Vec<(Listener, At)> {
     let Some(raw) = raw else { return Vec::new() };
-    if raw.value.is_empty() {
+    if raw.is_empty() {
         context.error(
             &raw.at,
             "there is no listener",
@@ -34,7 +31,7 @@ pub(super) fn listeners(
     }
     let mut first: HashMap<SocketAddr, String> = HashMap::new();
     let mut listeners = Vec::new();
-    for RawListener { bind } in raw.value {
+    for RawListener { bind } in raw.items {
         let Some(bind) = bind else { continue };
         let Some(address) = context.unit(&bind.at, units::bind_address(&bind.value)) else { continue };
         // Port 0 asks the system for one, and gets another one every time.

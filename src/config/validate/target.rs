@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::files::{Content, Digest};
 use crate::config::model::SubjectList;
-use crate::config::problem::excerpt;
+use crate::config::problems::excerpt;
 use crate::config::raw::{RawHeader, RawTarget, Texts};
 use crate::config::reader::Written;
 use crate::config::validate::{Context, shown};
@@ -51,7 +51,7 @@ fn target(
 ) -> Option<(Target, SubjectList)> {
     let RawTarget { at, name, engine, subjects, subjects_file, networks, header, claimed } = raw;
     let lists = [&subjects, &networks];
-    let names_somebody = lists.iter().any(|list| list.as_ref().is_some_and(|list| !list.value.is_empty()));
+    let names_somebody = lists.iter().any(|list| list.as_ref().is_some_and(|list| !list.is_empty()));
     if !names_somebody && subjects_file.is_none() && header.is_none() {
         let hint = "add `subjects`, `subjects_file`, `networks` or `header`";
         context.problems.missing(&at, "this target names nobody", hint);
@@ -107,7 +107,7 @@ fn why_not(setting: &Setting<'_>, claimed: bool) -> &'static str {
 }
 
 fn inline(context: &Context<'_, '_>, subjects: &Texts) -> Vec<String> {
-    let items = subjects.iter().flat_map(|list| &list.value);
+    let items = subjects.iter().flat_map(|list| &list.items);
     items
         .filter_map(|item| {
             if item.value.trim().is_empty() {

@@ -3,15 +3,14 @@
 //! Every parser is pure, takes any text at all, runs in one pass and computes in integers. A text that is
 //! refused says why, and mostly what to write instead.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod address;
+
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use crate::config::model::EndpointUrl;
-use crate::config::problem::excerpt;
+use crate::config::problems::excerpt;
 use crate::decide::bucket::Share;
-use crate::decide::host::HostPattern;
+
+pub use address::{bind_address, endpoint_url, host_port, network};
 
 /// Why a text is not what it should be.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -99,10 +98,15 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_millis(milliseconds))
 }
 
-/// Writes a duration as [`duration`] reads it, in the longest unit that leaves no rest.
+/// Writes a duration as [`duration`] reads it, in the longest unit that leaves no rest. One minute is `60s` and
+/// one day `24h`, as people write them.
 pub fn write_duration(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    match TIME.iter().find(|(_, factor)| milliseconds != 0 && milliseconds.is_multiple_of(*factor)) {
+    let fits = |(unit, factor): &&(&str, u64)| {
+        let is_lone = milliseconds == *factor && matches!(*unit, "m" | "d");
+        milliseconds != 0 && milliseconds.is_multiple_of(*factor) && !is_lone
+    };
+    match TIME.iter().find(fits) {
         Some((unit, factor)) => format!("{}{unit}", milliseconds / factor),
         None => "0".to_owned(),
     }
@@ -201,157 +205,140 @@ pub fn write_percent(share: Share) -> String {
     share.to_string().trim_end_matches('%').to_owned()
 }
 
-/// Reads `host:port`: a name in lower case or an IP address without brackets, and a port above 0.
-pub fn host_port(text: &str) -> Result<(String, u16), UnitError> {
-    let (host, port) = split_port(text);
-    let host = host_name(host)?;
-    match port.map(port_number) {
-        Some(Some(port)) => Ok((host, port)),
-        Some(None) => {
-            refuse(format!("{} has no valid port", excerpt(text)), "a port is a number from 1 to 65535")
-        }
-        None => refuse(format!("{} has no port", excerpt(text)), "write host:port"),
-    }
-}
-
-/// Reads the address of an endpoint: `http://host[:port]` and nothing more.
-pub fn endpoint_url(text: &str) -> Result<EndpointUrl, UnitError> {
-    const SHAPE: &str = "write http://host or http://host:port";
-    // First, and without showing the text: it may hold a password.
-    if text.contains('@') {
-        return refuse("an endpoint cannot hold a user or a password", SHAPE);
-    }
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return if text.is_empty() || text.contains(char::is_whitespace) {
-            refuse(format!("{} is no endpoint", excerpt(text)), SHAPE)
-        } else {
-            refuse(format!("{} has no scheme", excerpt(text)), format!("write http://{}", cut(text)))
-        };
-    };
-    if scheme.eq_ignore_ascii_case("https") {
-        return refuse("https:// endpoints are not available yet", "use http:// in a network that you trust");
-    }
-    if !scheme.eq_ignore_ascii_case("http") {
-        return refuse(format!("{} is no scheme of an endpoint", excerpt(scheme)), SHAPE);
-    }
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains(['/', '?', '#']) {
-        return refuse(
-            format!("{} holds more than a host and a port", excerpt(text)),
-            "requests keep their own path and query; write only http://host:port",
-        );
-    }
-    let (host, port) = split_port(authority);
-    let host = host_name(host)?;
-    match port.map(port_number) {
-        None => Ok(EndpointUrl { host, port: 80 }),
-        Some(Some(port)) => Ok(EndpointUrl { host, port }),
-        Some(None) => {
-            refuse(format!("{} has no valid port", excerpt(text)), "a port is a number from 1 to 65535")
-        }
-    }
-}
-
-/// Reads an address to bind: an IP address and a port. No name: which of its addresses would be meant?
-pub fn bind_address(text: &str) -> Result<SocketAddr, UnitError> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(address);
-    }
-    let shown = excerpt(text);
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return refuse(format!("{shown} has no port"), format!("write {}", SocketAddr::new(address, 8080)));
-    }
-    if port_number(text).is_some() {
-        return refuse(format!("{shown} has no address"), format!("write 0.0.0.0:{text} for every address"));
-    }
-    let (host, port) = split_port(text);
-    match (host, port.and_then(port_number)) {
-        ("" | "*", Some(port)) => refuse(
-            format!("{shown} has no address"),
-            format!("write 0.0.0.0:{port}, or [::]:{port} with IPv6"),
-        ),
-        (host, Some(port)) if host.eq_ignore_ascii_case("localhost") => refuse(
-            format!("{shown} is a name, and only an address can be bound"),
-            format!("write 127.0.0.1:{port}"),
-        ),
-        (host, Some(port)) if host_name(host).is_ok() => refuse(
-            format!("{shown} is a name, and only an address can be bound"),
-            format!("write the address, or 0.0.0.0:{port} for every address"),
-        ),
-        (_, Some(_) | None) => refuse(
-            format!("{shown} is no address to bind"),
-            "write address:port, such as 0.0.0.0:8080 or [::]:8080",
-        ),
-    }
-}
-
-/// Reads `10.0.0.0/8` or a plain address, which is a network of one. Bits behind the mask are dropped.
-pub fn network(text: &str) -> Result<IpNet, UnitError> {
-    if let Ok(network) = text.parse::<IpNet>() {
-        return Ok(network.trunc());
-    }
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
-    }
-    refuse(
-        format!("{} is no IP network", excerpt(text)),
-        "write 10.0.0.0/8, 2001:db8::/32 or a single address",
-    )
-}
-
 fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// Splits a port off; a bracketed IPv6 address keeps its brackets, a bare one is all host.
-fn split_port(text: &str) -> (&str, Option<&str>) {
-    let host_end = if text.starts_with('[') { text.find(']').map_or(text.len(), |end| end + 1) } else { 0 };
-    match text[host_end..].find(':') {
-        Some(colon) if host_end > 0 || !text[colon + 1..].contains(':') => {
-            (&text[..host_end + colon], Some(&text[host_end + colon + 1..]))
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_share_is_read_as_it_is_printed() {
+        for parts in 0..=100_000 {
+            let share = Share::from_parts(parts).expect("within the whole");
+            for text in
+                [share.to_string(), write_percent(share), format!("{}.{:03}", parts / 1000, parts % 1000)]
+            {
+                assert_eq!(percent(&text), Ok(share), "text {text:?}");
+            }
         }
-        Some(_) | None => (text, None),
     }
-}
 
-fn port_number(text: &str) -> Option<u16> {
-    let is_number = (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten().filter(|port| *port != 0)
-}
-
-/// A host in canonical spelling: lower case, IPv6 without brackets.
-fn host_name(text: &str) -> Result<String, UnitError> {
-    if text.is_empty() {
-        return refuse("the host is empty", "");
-    }
-    if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        return refuse(
-            format!("{} is an IPv6 address without brackets", excerpt(text)),
-            format!("write [{text}]"),
-        );
-    }
-    let name = match HostPattern::parse(text) {
-        Some(HostPattern::Exact(name)) => name,
-        Some(HostPattern::Below(_)) | None => {
-            return refuse(
-                format!("{} is no host name", excerpt(text)),
-                "letters, digits, `-` and `.`, or an IP address",
-            );
+    #[test]
+    fn what_is_no_percentage_is_refused() {
+        for (text, message) in [
+            ("100.001", "percent is above 100"),
+            ("100.0000001", "percent is above 100"),
+            ("1000", "percent is above 100"),
+            ("99999999999999999999999", "percent is above 100"),
+            ("-1", "percent is negative"),
+            ("-0.0", "percent is negative"),
+            ("0.0001", "`0.0001` is finer than 0.001 %"),
+            ("12.34567", "`12.34567` is finer than 0.001 %"),
+            ("1e1", "`1e1` is written with an exponent"),
+            ("nan", "`nan` is no percentage"),
+            ("inf", "`inf` is no percentage"),
+            ("", "an empty text is no percentage"),
+            ("%", "`%` is no percentage"),
+            (".5", "`.5` is no percentage"),
+            ("5.", "`5.` is no percentage"),
+            ("1_0", "`1_0` is no percentage"),
+            ("10%%", "`10%%` is no percentage"),
+            ("0x10", "`0x10` is no percentage"),
+            ("٣", "`٣` is no percentage"),
+        ] {
+            assert_eq!(percent(text).expect_err("refused").message, message, "text {text:?}");
         }
-    };
-    if let Some(bare) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        // The canonical spelling of RFC 5952, so that `[::1]` and `[0::1]` are one endpoint.
-        return Ok(bare.parse::<std::net::Ipv6Addr>().map_or(bare.to_owned(), |address| address.to_string()));
+        for text in ["+12.5", "12.5 %", " 12.500000000 ", "012.5"] {
+            assert_eq!(percent(text).map(Share::parts), Ok(12_500), "text {text:?}");
+        }
     }
-    // No top-level domain is a number, so this was meant as an IPv4 address (WHATWG URL, "ends in a number").
-    let ends_in_number =
-        name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if ends_in_number && name.parse::<Ipv4Addr>().is_err() {
-        return refuse(format!("{} is no IPv4 address", excerpt(text)), "four numbers from 0 to 255");
-    }
-    Ok(name)
-}
 
-fn cut(text: &str) -> String {
-    excerpt(text).trim_matches('`').to_owned()
+    #[test]
+    fn durations_are_sums_of_units() {
+        for (text, milliseconds) in [
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("30s", Some(30_000)),
+            ("250ms", Some(250)),
+            ("1h30m", Some(5_400_000)),
+            ("1d2h3m4s5ms", Some(93_784_005)),
+            ("400d", Some(34_560_000_000)),
+            ("400d1ms", None),
+            ("99999999999999999999d", None),
+            ("213503982335d", None),
+            ("30", None),
+            ("30 s", None),
+            ("s", None),
+            ("1.5s", None),
+            ("1m1h", None),
+            ("1s1s", None),
+            ("-1s", None),
+            ("1S", None),
+            ("1м", None),
+            ("", None),
+        ] {
+            assert_eq!(duration(text).ok(), milliseconds.map(Duration::from_millis), "text {text:?}");
+        }
+        for (milliseconds, text) in [
+            (0, "0"),
+            (75_000, "75s"),
+            (5_400_000, "90m"),
+            (86_400_000, "24h"),
+            (172_800_000, "2d"),
+            (60_000, "60s"),
+            (1500, "1500ms"),
+        ] {
+            assert_eq!(write_duration(Duration::from_millis(milliseconds)), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("1024", Some(1024)),
+            ("32KiB", Some(32_768)),
+            ("10MiB", Some(10_485_760)),
+            ("5kB", Some(5000)),
+            ("5MB", Some(5_000_000)),
+            ("1B", Some(1)),
+            ("8388607TiB", Some(8_388_607 << 40)),
+            ("8388608TiB", None),
+            ("99999999999999999999", None),
+            ("10 MiB", None),
+            ("10mb", None),
+            ("1.5MiB", None),
+            ("-1", None),
+            ("MiB", None),
+            ("", None),
+        ] {
+            assert_eq!(size(text).ok(), bytes, "text {text:?}");
+        }
+        for (bytes, text) in [(0, "0"), (32_768, "32KiB"), (1_000_000, "1000000"), (1 << 40, "1TiB")] {
+            assert_eq!(write_size(bytes), text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_written_is_read_again(milliseconds in 0u64..=34_560_000_000, bytes in 0u64..=i64::MAX as u64) {
+            let written = Duration::from_millis(milliseconds);
+            prop_assert_eq!(duration(&write_duration(written)), Ok(written));
+            prop_assert_eq!(size(&write_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn no_text_is_too_strange(text in any::<String>(), near in "[-+0-9.,%a-zA-Z:/@\\[\\]*# ]{0,24}") {
+            for text in [text, near] {
+                let _ = (duration(&text), size(&text), percent(&text), host_port(&text));
+                let _ = (endpoint_url(&text), bind_address(&text), network(&text));
+            }
+        }
+    }
 }
