@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A thousand apps take less than one.
 const LARGEST: usize = 64 * 1024 * 1024;
 
+/// What operators mix up first.
+const NOT_THE_APP: &str = "--admin names the admin listener, which is not the one of the app";
+
 /// Show what a running proxy does
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cutover status --admin http://127.0.0.1:9900")]
@@ -43,8 +46,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let asked = async { tokio::time::timeout(PATIENCE, ask(&args.admin, token.as_deref())).await };
     let body = runtime.block_on(asked).map_err(|_| {
-        Failure::new(format!("{} does not answer within {PATIENCE:?}", args.admin))
-            .hint("--admin names the admin listener, which is not the one of the app")
+        Failure::new(format!("{} does not answer within {PATIENCE:?}", args.admin)).hint(NOT_THE_APP)
     })??;
     if json {
         render::data(body.trim_end())?;
@@ -113,8 +115,7 @@ fn address_of(admin: &str) -> anyhow::Result<(String, String, u16)> {
 }
 
 fn not_an_admin_listener(admin: &str) -> Failure {
-    Failure::new(format!("{admin} does not answer like an admin listener of Cutover"))
-        .hint("--admin names the admin listener, which is not the one of the app")
+    Failure::new(format!("{admin} does not answer like an admin listener of Cutover")).hint(NOT_THE_APP)
 }
 
 fn refused(admin: &str, status: StatusCode, body: &str) -> Failure {
@@ -124,7 +125,7 @@ fn refused(admin: &str, status: StatusCode, body: &str) -> Failure {
     match (status, problem["hint"].as_str()) {
         (StatusCode::UNAUTHORIZED, _) => failure.hint("name the file with the token: --token-file FILE"),
         (_, Some(hint)) => failure.hint(hint),
-        (_, None) => failure,
+        (_, None) => failure.hint(NOT_THE_APP),
     }
 }
 
