@@ -90,7 +90,7 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
     };
     match source.kind() {
         io::ErrorKind::AddrInUse => {
-            Some(format!("another process listens there: ss -ltnp 'sport = {}'", address.port()))
+            Some(format!("another process listens there: ss -ltnp 'sport = :{}'", address.port()))
         }
         io::ErrorKind::AddrNotAvailable => Some(format!("{} is no address of this machine", address.ip())),
         io::ErrorKind::PermissionDenied => Some(
