@@ -73,6 +73,10 @@ def broken_edits(proxy, port_in_use):
     }
 
 
+def refusals(proxy):
+    return proxy.metrics().value("cutover_config_reloads_total", result="failure")
+
+
 def test_broken_edits_change_nothing_but_the_alarm_and_the_next_good_one_is_applied(proxy):
     expected = ask_for_all(proxy.port, USERS)
     generation = proxy.generation()
@@ -80,9 +84,9 @@ def test_broken_edits_change_nothing_but_the_alarm_and_the_next_good_one_is_appl
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
         for name, (text, word) in broken_edits(proxy, occupied.getsockname()[1]).items():
-            reloads, words = proxy.metrics().value("cutover_config_reloads_total"), len(proxy.program.words())
+            failures, words = refusals(proxy), len(proxy.program.words())
             proxy.write(text)
-            eventually(lambda: proxy.metrics().value("cutover_config_reloads_total") > reloads, 2, f"{name} is noticed")
+            eventually(lambda: refusals(proxy) > failures, 2, f"{name} is refused")
             metrics = proxy.metrics()
             assert metrics.value("cutover_config_last_reload_successful") == 0, name
             assert metrics.value("cutover_config_generation") == generation, name
