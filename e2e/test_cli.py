@@ -25,12 +25,13 @@ def test_keygen_prints_one_key():
 
 def test_check_finds_every_problem_at_once(proxy):
     assert cutover_json("check", proxy.path)
-    proxy.path.with_name("bad.toml").write_text(proxy.text().replace("percent = 25", "pecrent = 25") + "\nwrokers = 1\n")
-    found = cutover("check", proxy.path.with_name("bad.toml"), code=1)
-    assert "percent" in found.stderr + found.stdout and "workers" in found.stderr + found.stdout
-    assert "hint" in found.stderr + found.stdout
-    problems = cutover_json("check", proxy.path.with_name("bad.toml"), code=1)
-    assert "pecrent" in json.dumps(problems) and "wrokers" in json.dumps(problems)
+    bad = proxy.path.with_name("bad.toml")
+    bad.write_text("wrokers = 1\n" + proxy.text().replace("percent = 25", "pecrent = 25"))
+    said = cutover("check", bad, code=1).stderr
+    for word in ("pecrent", "`percent`", "wrokers", "`workers`", "hint:", "bad.toml:1:"):
+        assert word in said, f"{word} is not in {said}"
+    problems = json.dumps(cutover_json("check", bad, code=1))
+    assert "pecrent" in problems and "wrokers" in problems
 
 
 @pytest.mark.parametrize("after, code", [(60, 0), (25, 0), (10, 3)])

@@ -78,8 +78,8 @@ def test_an_engine_that_closes_without_a_word_costs_a_get_nothing(start, classic
 @pytest.mark.parametrize("path", ["die-sized", "die-chunked"])
 def test_an_answer_that_breaks_off_is_never_passed_as_whole(proxy, path):
     found = curl(f"{proxy.url}/{path}", code=None)
-    assert found.answer.status == 200
-    assert found.code in (18, 56), f"curl saw a clean end: {found}"
+    # A part of a body, or nothing at all when the engine's end came before we had passed on its beginning.
+    assert found.code in (18, 52, 56), f"curl saw a clean end: {found}"
 
 
 def test_an_engine_that_closes_instead_of_answering_is_a_502(proxy):

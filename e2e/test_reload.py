@@ -1,5 +1,6 @@
 """Edits while traffic flows: good ones cost nothing, bad ones change nothing but an alarm."""
 
+import json
 import re
 import signal
 import socket
@@ -72,6 +73,10 @@ def broken_edits(proxy, port_in_use):
     }
 
 
+def refusals(proxy):
+    return proxy.metrics().value("cutover_config_reloads_total", result="failure")
+
+
 def test_broken_edits_change_nothing_but_the_alarm_and_the_next_good_one_is_applied(proxy):
     expected = ask_for_all(proxy.port, USERS)
     generation = proxy.generation()
@@ -79,9 +84,9 @@ def test_broken_edits_change_nothing_but_the_alarm_and_the_next_good_one_is_appl
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
         for name, (text, word) in broken_edits(proxy, occupied.getsockname()[1]).items():
-            reloads, words = proxy.metrics().value("cutover_config_reloads_total"), len(proxy.program.words())
+            failures, words = refusals(proxy), len(proxy.program.words())
             proxy.write(text)
-            eventually(lambda: proxy.metrics().value("cutover_config_reloads_total") > reloads, 2, f"{name} is noticed")
+            eventually(lambda: refusals(proxy) > failures, 2, f"{name} is refused")
             metrics = proxy.metrics()
             assert metrics.value("cutover_config_last_reload_successful") == 0, name
             assert metrics.value("cutover_config_generation") == generation, name
@@ -116,14 +121,32 @@ def test_kubernetes_swaps_a_link(start, classic, identity, tmp_path):
     eventually(lambda: proxy.metrics().value("cutover_share_ratio", app="portal") == pytest.approx(0.4), 5, "the swap is seen")
 
 
-def test_sighup_and_the_admin_reload_an_edit_once(proxy):
-    generation = proxy.generation()
-    proxy.program.signal(signal.SIGHUP)
-    status, _ = proxy.admin("/api/v1/reload", method="POST")
-    assert status == 403, "a write needs a token, and this file names none"
+def test_sighup_over_an_unchanged_file_is_no_new_generation(proxy):
+    before = proxy.generation()
     proxy.edit(proxy.text(percent=30))
-    proxy.program.signal(signal.SIGHUP)
-    assert proxy.generation() == generation + 1, "an unchanged file is no new generation"
+    for _ in range(3):
+        proxy.program.signal(signal.SIGHUP)
+    proxy.edit(proxy.text(percent=35))
+    assert proxy.generation() == before + 2
+    assert proxy.program.is_running()
+
+
+def test_a_reload_over_http_needs_the_token(start, proxy, classic, identity):
+    assert proxy.admin("/api/v1/reload", method="POST")[0] == 403, "this file names no token"
+    guarded = start(classic, identity, name="guarded", token="open sesame please")
+    assert guarded.admin("/api/v1/reload", method="POST")[0] in (401, 403)
+    assert guarded.admin("/api/v1/reload", method="POST", token="wrong")[0] in (401, 403)
+    assert guarded.admin("/api/v1/reload", method="POST", token="open sesame please")[0] == 200
+    # A reload that was asked for answers with what came of it, also when the watcher was faster.
+    before = guarded.generation()
+    guarded.write(guarded.text(percent=30))
+    status, text = guarded.admin("/api/v1/reload", method="POST", token="open sesame please")
+    assert status == 200 and json.loads(text)
+    assert guarded.generation() == before + 1
+    guarded.write("nonsense")
+    status, text = guarded.admin("/api/v1/reload", method="POST", token="open sesame please")
+    assert 400 <= status < 500 and "nonsense" in text
+    assert guarded.generation() == before + 1
 
 
 def test_a_listener_comes_and_goes_while_the_other_serves(proxy):

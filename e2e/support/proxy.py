@@ -29,7 +29,7 @@ class Proxy:
     """One app, `portal`, between two engines, unless a test writes its own text."""
 
     def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", app="", pools="", tables="",
-                 key_file=None):  # fmt: skip
+                 key_file=None, token=None):  # fmt: skip
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
@@ -40,6 +40,9 @@ class Proxy:
         if not self.key_file.exists():
             self.key_file.write_text(keygen())
             self.key_file.chmod(0o600)
+        self.token = token
+        if token:
+            (self.folder / "admin.token").write_text(token)
         self.path = self.folder / "cutover.toml"
         self.program = None
         self.write(self.text())
@@ -52,6 +55,7 @@ class Proxy:
 bind = "127.0.0.1:{self.port}"
 [admin]
 bind = "127.0.0.1:{self.admin_port}"
+{'token_file = "admin.token"' if self.token else ""}
 [ticket]
 key_file = "{self.key_file}"
 [apps.portal]
@@ -92,9 +96,10 @@ endpoints = {json.dumps(self.identity)}
     def admin_url(self):
         return f"http://127.0.0.1:{self.admin_port}"
 
-    def admin(self, path, method="GET"):
+    def admin(self, path, method="GET", token=None):
         """Status and text of an answer of the admin listener."""
-        request = urllib.request.Request(self.admin_url + path, method=method)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(self.admin_url + path, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
