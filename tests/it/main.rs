@@ -5,6 +5,7 @@ mod architecture;
 mod assign;
 mod cli;
 mod config;
+mod forward;
 mod operators;
 mod sticky;
 mod support;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use super::wire::{Body, Head, Wire};
+use crate::operators::eventually;
 
 /// A request that an engine got whole.
 #[derive(Clone, Debug)]
@@ -21,7 +22,9 @@ struct Seen {
     heads: Mutex<Vec<Head>>,
     requests: Mutex<Vec<Recorded>>,
     open: Mutex<Vec<TcpStream>>,
+    notes: Mutex<Vec<&'static str>>,
     stopped: AtomicBool,
+    may_go_on: AtomicBool,
 }
 
 /// An upstream server.
@@ -108,6 +111,16 @@ impl Engine {
         self.seen.requests.lock().expect("no panic").clone()
     }
 
+    /// What scripts have noted.
+    pub(crate) fn notes(&self) -> Vec<&'static str> {
+        self.seen.notes.lock().expect("no panic").clone()
+    }
+
+    /// Lets scripts that wait for it go on.
+    pub(crate) fn go_on(&self) {
+        self.seen.may_go_on.store(true, Ordering::SeqCst);
+    }
+
     /// The newest whole request.
     pub(crate) fn last(&self) -> Recorded {
         self.requests().pop().expect("a request")
@@ -164,6 +177,16 @@ impl Conn {
     pub(crate) fn request(&mut self) -> Option<Recorded> {
         let head = self.begun()?;
         self.rest_of(&head)
+    }
+
+    /// Tells the test how far the script has come.
+    pub(crate) fn note(&self, what: &'static str) {
+        self.seen.notes.lock().expect("no panic").push(what);
+    }
+
+    /// Waits for the test to say [`Engine::go_on`].
+    pub(crate) fn wait(&self) {
+        eventually("the test says go on", || self.seen.may_go_on.load(Ordering::SeqCst).then_some(()));
     }
 
     /// Reads a request and answers with 200; `false` when there is none.

@@ -136,9 +136,13 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         // Tests leave keep-alive connections behind; nothing waits for those.
-        if let Some(app) = self.app.take() {
-            std::thread::spawn(move || app.shut_down());
-        }
+        let Some(app) = self.app.take() else { return };
+        // The folder goes last: a watch that sees it vanish has something to say.
+        let folder = std::mem::replace(&mut self.folder, Folder::new());
+        std::thread::spawn(move || {
+            app.shut_down();
+            drop(folder);
+        });
     }
 }
 
