@@ -166,6 +166,9 @@ pub fn strip_request(headers: &mut HeaderMap, keys: &[HeaderName], peer_is_trust
     if found.keys {
         strip_keys(headers, keys, peer_is_trusted);
     }
+    if found.misspelled {
+        strip_misspelled(headers);
+    }
     if found.cookie {
         strip_our_cookies(headers);
     }
@@ -181,6 +184,7 @@ struct Found {
     ours: bool,
     keys: bool,
     cookie: bool,
+    misspelled: bool,
 }
 
 impl Found {
@@ -198,6 +202,7 @@ impl Found {
                 if !keys.is_empty() && keys.iter().any(|key| same_when_folded(key.as_str(), other)) {
                     self.keys = true;
                 }
+                self.misspelled |= is_misspelled(other);
             }
         }
     }
@@ -248,6 +253,29 @@ fn same_when_folded(key: &str, name: &str) -> bool {
         && key.bytes().zip(name.bytes()).all(|(left, right)| {
             left == right || (matches!(left, b'-' | b'_') && matches!(right, b'-' | b'_'))
         })
+}
+
+/// What engines learn from us alone, and must not hear from a client under another spelling.
+const WRITTEN_BY_US: [&str; 7] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "cutover-engine",
+    "cutover-reason",
+    "cutover-workflow",
+];
+
+fn is_misspelled(name: &str) -> bool {
+    memchr::memchr(b'_', name.as_bytes()).is_some()
+        && WRITTEN_BY_US.iter().any(|ours| same_when_folded(ours, name))
+}
+
+fn strip_misspelled(headers: &mut HeaderMap) {
+    let misspelled: Vec<HeaderName> = headers.keys().filter(|name| is_misspelled(name.as_str())).cloned().collect();
+    for name in misspelled {
+        headers.remove(name);
+    }
 }
 
 /// The exact spelling goes unless a trusted peer wrote it; other spellings of it go always.
