@@ -13,6 +13,7 @@ use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
 use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
+use crate::decide::headers;
 use crate::decide::retry::{Progress, is_repeatable, may_repeat};
 use crate::net::activity::{Activity, Stall};
 use crate::proxy::body::{BodyError, RequestBody};
@@ -77,6 +78,11 @@ pub async fn forward(
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
+            let mut head = exchange.head.clone();
+            if app.annotate {
+                headers::annotate(head.headers_mut(), other, Reason::Failover.as_str());
+            }
+            let exchange = &Exchange { head: &head, ..*exchange };
             // Boxed: rare, and the room for it would be moved about with every request.
             let again = Box::pin(attempts(exchange, other, body, record));
             again.await?.map_err(|failed| fault_of(failed.error))
