@@ -5,8 +5,11 @@ mod architecture;
 mod assign;
 mod cli;
 mod config;
+mod faults;
 mod forward;
 mod operators;
+
+mod shutdown;
 mod sticky;
 mod support;
 mod wire;
