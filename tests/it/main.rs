@@ -8,7 +8,7 @@ mod config;
 mod faults;
 mod forward;
 mod operators;
-
+mod reload;
 mod shutdown;
 mod sticky;
 mod support;

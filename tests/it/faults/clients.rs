@@ -17,29 +17,38 @@ fn a_body_beyond_the_limit_is_413_declared_or_not() {
     assert_eq!((head.status(), head.get("connection")), (413, Some("close")));
     assert_eq!(engine.accepts(), 0, "what is declared is refused before an engine hears of it");
 
-    let chunked = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n401\r\n{body}\r\n0\r\n\r\n");
+    let chunked =
+        format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n401\r\n{body}\r\n0\r\n\r\n");
     let head = head_of(&proxy.raw(chunked));
     assert_eq!((head.status(), head.get("connection")), (413, Some("close")));
     assert_eq!(engine.requests().len(), 0, "what an engine began to hear is never completed");
 
     assert_eq!(proxy.client().post("/", &body[1..]).send().status(), 200, "the limit itself is allowed");
     let waiting = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1025\r\n\r\n";
-    assert_eq!(proxy.client().exchange(waiting, "POST").expect("an answer").status(), 413, "instead of a 100");
+    assert_eq!(
+        proxy.client().exchange(waiting, "POST").expect("an answer").status(),
+        413,
+        "instead of a 100"
+    );
 }
 
 #[test]
 fn a_faulty_body_is_400_and_the_engines_exchange_is_never_completed() {
-    for body in ["5\r\nhello\r\nnonsense\r\n", "5\r\nhello!!!\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffff\r\n"] {
+    for body in
+        ["5\r\nhello\r\nnonsense\r\n", "5\r\nhello!!!\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffff\r\n"]
+    {
         let engine = Engine::script(|conn| {
             conn.request();
             conn.note("over");
         });
         let proxy = limited(&engine, "");
-        let head = head_of(&proxy.raw(format!(
-            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}"
-        )));
+        let head = head_of(
+            &proxy.raw(format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}")),
+        );
         assert_eq!((head.status(), head.get("connection")), (400, Some("close")), "{body:?}");
-        eventually("the engine hears the end of it", || (engine.notes().len() == engine.accepts()).then_some(()));
+        eventually("the engine hears the end of it", || {
+            (engine.notes().len() == engine.accepts()).then_some(())
+        });
         assert_eq!(engine.requests().len(), 0, "{body:?}");
     }
 }
@@ -70,7 +79,10 @@ fn a_slow_head_is_408_and_an_idle_connection_is_closed_without_a_word() {
     assert_eq!(head_of(&answer).status(), 408);
     assert_eq!(proxy.raw(""), "", "nothing was asked");
     let answer = proxy.raw("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("classic"), "nothing more was asked: {answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("classic"),
+        "nothing more was asked: {answer}"
+    );
     let mut client = proxy.client();
     assert_eq!(client.get("/").send().status(), 200);
     assert_eq!(client.exchange("GET / HT", "GET").expect("an answer").status(), 408, "also of a later head");

@@ -32,7 +32,10 @@ fn a_pooled_connection_that_the_engine_closed_costs_the_client_nothing() {
         }
     }
     assert_eq!(engine.requests().len(), 20, "nothing was sent twice");
-    assert_eq!(proxy.metric("cutover_retries_total{app=\"portal\",engine=\"classic\",outcome=\"success\"}"), 0.0);
+    assert_eq!(
+        proxy.metric("cutover_retries_total{app=\"portal\",engine=\"classic\",outcome=\"success\"}"),
+        0.0
+    );
 }
 
 #[test]
@@ -59,7 +62,9 @@ fn an_endpoint_that_refuses_is_nobodys_trouble_while_another_serves() {
     }
     let bodies: BTreeSet<String> = serving.requests().iter().map(|request| request.body.text()).collect();
     assert_eq!(bodies, BTreeSet::from([String::new(), "body".to_owned()]), "whole bodies");
-    assert!(proxy.metric("cutover_retries_total{app=\"portal\",engine=\"classic\",outcome=\"success\"}") >= 5.0);
+    assert!(
+        proxy.metric("cutover_retries_total{app=\"portal\",engine=\"classic\",outcome=\"success\"}") >= 5.0
+    );
 }
 
 #[test]
@@ -107,7 +112,8 @@ fn an_answer_that_has_begun_is_never_repeated() {
 #[test]
 fn the_other_engine_serves_when_policy_says_so_and_only_until_the_engine_is_back() {
     let (classic, mut identity) = (Engine::answering("classic"), Engine::answering("identity"));
-    let lines = "keys = [\"cookie:uid\", \"device\"]\npercent = 100\nannotate = true\non_unavailable = \"failover\"";
+    let lines =
+        "keys = [\"cookie:uid\", \"device\"]\npercent = 100\nannotate = true\non_unavailable = \"failover\"";
     let proxy = Proxy::with(portal(lines, &classic, &identity));
     let mut browser = proxy.browser();
     assert_eq!(browser.engine(), "identity");
