@@ -75,7 +75,7 @@ impl Engine {
                     let mut open = seen.open.lock().expect("no panic");
                     open.push(stream.try_clone().expect("a descriptor"));
                     drop(open);
-                    let mut conn = Conn { wire: Wire::new(stream), seen: Arc::clone(&seen) };
+                    let mut conn = Conn { wire: Wire::patient(stream), seen: Arc::clone(&seen) };
                     let script = Arc::clone(&script);
                     thread::spawn(move || {
                         script(&mut conn);

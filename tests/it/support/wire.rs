@@ -86,6 +86,13 @@ impl Wire {
         Self { stream, inbox: Vec::new() }
     }
 
+    /// An engine's end: its connections may lie unused for as long as a test takes.
+    pub(crate) fn patient(stream: TcpStream) -> Self {
+        let wire = Self::new(stream);
+        wire.stream.set_read_timeout(None).expect("no time-out");
+        wire
+    }
+
     pub(crate) fn to(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect(address).expect("somebody listens"))
     }
