@@ -53,7 +53,8 @@ pub struct Outfit {
 /// Starts a worker in a thread of its own. It ends when its channel of doors is closed, and drops what is left.
 pub fn spawn(outfit: Outfit) -> io::Result<JoinHandle<io::Result<()>>> {
     Builder::new().name(format!("cutover-{}", outfit.index)).spawn(move || {
-        let runtime = RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        let runtime =
+            RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         runtime.block_on(run(outfit));
         Ok(())
     })

@@ -169,7 +169,8 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
         .filter(|bucket| must_issue(rules, ticket, *bucket, user.is_some(), loads_page, moment.wall))
         .map(|bucket| Ticket {
             bucket,
-            follows_user: user.is_some() || matches!(ticket, TicketState::Valid(ticket) if ticket.follows_user),
+            follows_user: user.is_some()
+                || matches!(ticket, TicketState::Valid(ticket) if ticket.follows_user),
             issued: u32::try_from(moment.wall).unwrap_or(u32::MAX),
         });
 

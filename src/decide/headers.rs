@@ -89,8 +89,11 @@ fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
     if !lines.is_empty() {
         return lines.into_iter().flat_map(|line| line.split(',')).map(str::trim).collect();
     }
-    let elements =
-        headers.get_all(FORWARDED).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let elements = headers
+        .get_all(FORWARDED)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
     elements.map(|element| forwarded_parameter(element, "for").unwrap_or("unknown")).collect()
 }
 
@@ -335,7 +338,8 @@ impl Forwarder {
     /// For a connection of this peer to a listener on `port`, over TLS or not.
     pub fn new(peer: IpAddr, over_tls: bool, port: u16) -> Self {
         let peer = peer.to_canonical();
-        let value = |text: String| HeaderValue::try_from(text).expect("addresses and numbers are visible ASCII");
+        let value =
+            |text: String| HeaderValue::try_from(text).expect("addresses and numbers are visible ASCII");
         Self {
             peer,
             peer_value: value(peer.to_string()),
@@ -384,7 +388,9 @@ impl Forwarder {
             IpAddr::V4(address) => format!("for={address}"),
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         };
-        if let Some(host) = host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\'])) {
+        if let Some(host) =
+            host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']))
+        {
             let quote = if host.contains([':', '[']) { "\"" } else { "" };
             text.push_str(&format!(";host={quote}{host}{quote}"));
         }
@@ -519,7 +525,10 @@ pub fn set_our_cookie(headers: &mut HeaderMap, line: String) {
     for line in &lines {
         for directive in line.to_str().unwrap_or_default().split(',').map(str::trim) {
             let name = directive.split('=').next().unwrap_or_default().trim();
-            if directive.is_empty() || name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage") {
+            if directive.is_empty()
+                || name.eq_ignore_ascii_case("public")
+                || name.eq_ignore_ascii_case("s-maxage")
+            {
                 continue;
             }
             // `private="field"` covers only that field: ours must be the bare one.

@@ -14,10 +14,8 @@ fn map(lines: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn lines(headers: &HeaderMap) -> Vec<String> {
-    let mut lines: Vec<String> = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII")))
-        .collect();
+    let mut lines: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII"))).collect();
     lines.sort();
     lines
 }
@@ -47,7 +45,8 @@ fn hop_by_hop_headers_go_and_protected_ones_stay() {
 
 #[test]
 fn an_upgrade_and_trailers_are_asked_for_anew() {
-    let mut headers = map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("te", "trailers")]);
+    let mut headers =
+        map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("te", "trailers")]);
     let hop = strip_request(&mut headers, &[], false);
     assert!(headers.is_empty());
     restore_hop(&mut headers, &hop);
@@ -68,7 +67,8 @@ fn a_key_header_is_believed_from_a_trusted_peer_in_one_spelling_only() {
 
 #[test]
 fn our_cookies_never_reach_an_engine() {
-    let mut headers = map(&[("cookie", "cutover=t; a=1"), ("cookie", "b=2"), ("cookie", "__Host-cutover-flow=f")]);
+    let mut headers =
+        map(&[("cookie", "cutover=t; a=1"), ("cookie", "b=2"), ("cookie", "__Host-cutover-flow=f")]);
     strip_request(&mut headers, &[], false);
     assert_eq!(lines(&headers), ["cookie: a=1", "cookie: b=2"]);
     let mut headers = map(&[("cookie", "cutover=t")]);
@@ -100,7 +100,10 @@ fn forwarded_headers_are_overwritten_for_strangers() {
     );
     let mut other = map(&[("host", "other")]);
     forwarder.write(&mut other, false);
-    assert_eq!(other[FORWARDED], "for=192.0.2.7;host=other;proto=http", "another host on the same connection");
+    assert_eq!(
+        other[FORWARDED], "for=192.0.2.7;host=other;proto=http",
+        "another host on the same connection"
+    );
 }
 
 #[test]

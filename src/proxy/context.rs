@@ -168,7 +168,8 @@ impl View {
             .iter()
             .map(|app| {
                 let app_metrics = metrics.app(&app.name);
-                let mut endpoints = |engine: Engine| endpoints(app, engine, &app_metrics, &mut known, shed, ambient);
+                let mut endpoints =
+                    |engine: Engine| endpoints(app, engine, &app_metrics, &mut known, shed, ambient);
                 let endpoints = [endpoints(Engine::Classic), endpoints(Engine::Identity)];
                 AppView { metrics: app_metrics, endpoints, turns: Default::default() }
             })

@@ -152,12 +152,7 @@ impl Record {
     }
 
     /// An endpoint answered, after so many tries.
-    pub fn answered_by(
-        &mut self,
-        endpoint: &Rc<WorkerEndpoint>,
-        tries: u32,
-        in_flight: InFlight,
-    ) {
+    pub fn answered_by(&mut self, endpoint: &Rc<WorkerEndpoint>, tries: u32, in_flight: InFlight) {
         let upstream = self.worker.ambient.instant().saturating_duration_since(self.started);
         if let Some(engine) = self.engine {
             self.metrics().record_upstream(engine, upstream);
@@ -213,7 +208,8 @@ impl Drop for Record {
         }
         let Some(told) = &self.told else { return };
         let decision = told.decision.as_ref();
-        let trace = told.trace.as_ref().and_then(|trace| trace.to_str().ok()).and_then(|trace| trace.get(3..35));
+        let trace =
+            told.trace.as_ref().and_then(|trace| trace.to_str().ok()).and_then(|trace| trace.get(3..35));
         self.worker.access.record(&AccessRecord {
             unix_millis: self.worker.ambient.unix_millis(),
             app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),

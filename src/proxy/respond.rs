@@ -47,7 +47,12 @@ fn advice(kind: AnswerKind) -> &'static str {
 }
 
 /// Our answer, with its body apart so that the caller can wrap it.
-pub fn answer(kind: AnswerKind, shape: Shape, request_id: Option<&HeaderValue>, close: bool) -> Response<Bytes> {
+pub fn answer(
+    kind: AnswerKind,
+    shape: Shape,
+    request_id: Option<&HeaderValue>,
+    close: bool,
+) -> Response<Bytes> {
     let status = kind.status();
     let id = request_id.and_then(|id| id.to_str().ok()).unwrap_or("none");
     let (content_type, body) = match shape {

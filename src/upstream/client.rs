@@ -119,7 +119,11 @@ impl Connection {
 
     /// Sends a request and waits for the head of its response. The answer's body brings the connection back to
     /// the pool with its last byte. The head stays with the caller, who may have to send it again.
-    pub async fn send<B>(mut self: Box<Self>, head: &Request<()>, body: B) -> Result<Response<Answer<B>>, Failed<B>>
+    pub async fn send<B>(
+        mut self: Box<Self>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Response<Answer<B>>, Failed<B>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -295,7 +299,9 @@ where
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, AnswerError>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
         if let Some(upload) = &mut self.upload {
-            upload.poll(connection, context).map_err(|UploadError::Body(error)| AnswerError::RequestBody(error))?;
+            upload
+                .poll(connection, context)
+                .map_err(|UploadError::Body(error)| AnswerError::RequestBody(error))?;
             if upload.is_done() {
                 self.upload = None;
             }

@@ -119,7 +119,11 @@ impl Chunks {
                 Self::Size => {
                     let Some(end) = memchr::memchr(b'\n', read) else {
                         let is_too_long = read.len() > MOST_SIZE_LINE;
-                        return if is_too_long { Err(Malformed("chunk size too long")) } else { Ok(Part::More) };
+                        return if is_too_long {
+                            Err(Malformed("chunk size too long"))
+                        } else {
+                            Ok(Part::More)
+                        };
                     };
                     let size = chunk_size(&read[..end])?;
                     read.advance(end + 1);
@@ -251,9 +255,11 @@ mod tests {
         let chunked = [("transfer-encoding", "chunked")];
         assert!(framing_of(Method::GET, StatusCode::OK, Version::HTTP_10, &chunked).is_err());
         let sized = [("content-length", "5")];
-        for (method, status) in
-            [(Method::HEAD, StatusCode::OK), (Method::GET, StatusCode::NO_CONTENT), (Method::GET, StatusCode::NOT_MODIFIED)]
-        {
+        for (method, status) in [
+            (Method::HEAD, StatusCode::OK),
+            (Method::GET, StatusCode::NO_CONTENT),
+            (Method::GET, StatusCode::NOT_MODIFIED),
+        ] {
             assert_eq!(framing_of(method, status, Version::HTTP_11, &sized), Ok(Framing::Length(0)));
         }
     }

@@ -122,8 +122,7 @@ fn header_map(head: &[u8], lines: &[httparse::Header<'_>]) -> Result<HeaderMap, 
     let base = head.as_ptr() as usize;
     let mut headers = HeaderMap::with_capacity(lines.len() + 4);
     for line in lines {
-        let name =
-            HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
         // The parser's values lie within the head.
         let start = (line.value.as_ptr() as usize).wrapping_sub(base);
         let value = match copy.len().checked_sub(line.value.len()) {
@@ -180,7 +179,10 @@ mod tests {
             assert!(read_response(&bytes[..cut]).expect("well-formed").is_none(), "cut at {cut}");
         }
         let head = read_response(bytes).expect("well-formed").expect("whole");
-        assert_eq!((head.status, head.version, head.length), (StatusCode::OK, Version::HTTP_11, bytes.len() - 4));
+        assert_eq!(
+            (head.status, head.version, head.length),
+            (StatusCode::OK, Version::HTTP_11, bytes.len() - 4)
+        );
         assert_eq!(head.headers["a"], "1");
         assert_eq!(head.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["x", "y"]);
     }
