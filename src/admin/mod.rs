@@ -1,4 +1,17 @@
-//! Operators over HTTP, on a listener and a thread of their own.
+//! Operators over HTTP, on a listener and a thread of their own: traffic cannot starve them, nor they traffic.
+//!
+//! ```text
+//! mod ── listening ── auth ── api ── views        what is shown, and nothing that decides
+//!                              └── explain        the same `decide`, asked by hand
+//! ```
+
+pub mod explain;
+pub mod views;
+
+mod api;
+mod auth;
+mod listening;
+mod refusal;
 
 use std::io;
 use std::net::TcpListener as StdListener;
@@ -6,6 +19,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::admin::listening::Listening;
 use crate::ambient::Moment;
 use crate::control::Control;
 use crate::net::drain::Drain;
@@ -36,7 +50,15 @@ pub async fn serve(
     listener: StdListener,
     mut doors: mpsc::UnboundedReceiver<StdListener>,
 ) -> io::Result<()> {
-    let _ = (state, listener);
-    while doors.recv().await.is_some() {}
+    let state = Arc::new(state);
+    let mut open = Listening::start(&state, listener)?;
+    while let Some(listener) = doors.recv().await {
+        match Listening::start(&state, listener) {
+            // Dropping the one before closes it.
+            Ok(next) => open = next,
+            Err(error) => tracing::error!(%error, "cannot take up the new admin listener"),
+        }
+    }
+    drop(open);
     Ok(())
 }

@@ -23,4 +23,4 @@ mod validate;
 
 pub use parse::{Loaded, Rejected, parse};
 pub use problem::{Place, Problem, Severity};
-pub use source::load;
+pub use source::{load, load_text};

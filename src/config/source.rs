@@ -22,6 +22,11 @@ pub fn load(path: &Path, previous: Option<&Loaded>) -> Result<Loaded, Rejected> 
     parse_after(&text, path, &Disk, previous)
 }
 
+/// Like [`load`], of a text that is to become the content of `path`: the files that it names are on the disk.
+pub fn load_text(path: &Path, text: &str, previous: Option<&Loaded>) -> Result<Loaded, Rejected> {
+    parse_after(text, path, &Disk, previous)
+}
+
 /// The text of the configuration, or what is wrong with it and a hint.
 fn read_text(path: &Path, again: bool) -> Result<String, (String, &'static str)> {
     // A pipe can be read once, at the start or by `check`; a reload would wait for it for ever.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::ambient::unix_seconds;
-use crate::config::diff::diff;
+use crate::config::diff;
 use crate::config::{self, Loaded};
 use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
@@ -83,7 +83,9 @@ impl Reloader {
         let loaded = match config::load(&self.path, Some(&self.loaded)) {
             Ok(loaded) => loaded,
             Err(rejected) => {
+                // A file that could not be read names no others: the ones it named before may bring it back.
                 self.files.clone_from(&rejected.files);
+                self.files.extend(self.loaded.files.iter().filter(|file| !rejected.files.contains(file)).cloned());
                 return self.reject(origin, generation, rejected.to_string());
             }
         };
@@ -92,7 +94,7 @@ impl Reloader {
             ConfigUnchanged { origin }.tell(&self.metrics);
             return Outcome::Unchanged { generation };
         }
-        let plan = diff(&self.loaded.config, &loaded.config);
+        let plan = diff::diff(&self.loaded.config, &loaded.config);
         let refusals = plan.refusals();
         if !refusals.is_empty() {
             let problems: Vec<String> = refusals.iter().map(ToString::to_string).collect();

@@ -32,6 +32,10 @@ key_file = {key_file}        # signs the cookie that remembers a browser's place
 
 [log]
 format = "text"
+access = "access.log"        # one record for each request, beside this file
+
+[shutdown]
+drain = "2s"        # Ctrl-C waits this long for browsers that keep a connection open
 
 [apps.{APP}]
 # Who a request is for: the user in the cookie `uid`; without one, the browser itself.

@@ -14,6 +14,7 @@ use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::record::Record;
 use crate::telemetry::kinds::UpstreamFailure;
 use crate::upstream::client::Answer;
+use crate::upstream::error::AnswerError;
 
 /// Why a request's body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +156,7 @@ pub enum Content {
 pub enum ResponseBodyError {
     /// The engine broke off.
     #[error("upstream broke off in the middle of the response")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] AnswerError),
     /// The engine stopped sending.
     #[error("upstream stopped in the middle of the response")]
     Late,
@@ -207,7 +208,12 @@ impl Body for ResponseBody {
                     }
                     Poll::Ready(Some(Err(error))) => {
                         *content = Content::Empty;
-                        record.broke_off(UpstreamFailure::BodyBroken);
+                        match &error {
+                            AnswerError::Cut | AnswerError::Io(_) | AnswerError::Malformed(_) => {
+                                record.broke_off(UpstreamFailure::BodyBroken);
+                            }
+                            AnswerError::RequestBody(_) => {}
+                        }
                         Poll::Ready(Some(Err(ResponseBodyError::Broken(error))))
                     }
                     Poll::Ready(None) => Poll::Ready(None),

@@ -1,27 +1,30 @@
 //! Serves one downstream connection.
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
 
+use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::decide::headers::Forwarder;
+use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Stall};
 use crate::net::drain::Open;
 use crate::net::stream::{Stalled, Stream};
-use crate::proxy::context::WorkerContext;
+use crate::proxy::context::{View, WorkerContext};
+use crate::proxy::error::ProxyError;
 use crate::proxy::handle::handle;
 use crate::telemetry::kinds::AnswerKind;
 use crate::telemetry::metrics::ListenerMetrics;
-use crate::upstream::client::find_source;
 
 /// Who connected, and where.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +47,34 @@ pub struct Downstream {
     pub roll: u64,
     /// Writes its requests' forwarded headers.
     pub forwarder: RefCell<Forwarder>,
+    /// Knows which app its last request was for.
+    pub claims: RefCell<Claims>,
     listener: Arc<ListenerMetrics>,
     /// Keeps it counted among the open ones.
     _open: Open,
+}
+
+/// Remembers the app of the last `Host`: a connection rarely names two, and reading one takes longer than
+/// comparing it.
+#[derive(Default)]
+pub struct Claims(Option<(Weak<View>, HeaderValue, usize)>);
+
+impl Claims {
+    /// Position of the app that claims this host.
+    pub fn find(&mut self, view: &Rc<View>, host: &HeaderValue) -> Result<usize, ProxyError> {
+        if let Some((known_in, known, app)) = &self.0
+            && std::ptr::eq(known_in.as_ptr(), Rc::as_ptr(view))
+            && known == host
+        {
+            return Ok(*app);
+        }
+        let text = host.to_str().ok().filter(|text| host_of(text).is_some());
+        let text = text.ok_or(ProxyError::Malformed("bad Host"))?;
+        let app = view.snapshot.hosts.find(text).ok_or(ProxyError::Misdirected)?;
+        // The weak pointer keeps the address from being used again by another view.
+        self.0 = Some((Rc::downgrade(view), host.clone(), app));
+        Ok(app)
+    }
 }
 
 impl Drop for Downstream {
@@ -81,6 +109,7 @@ pub async fn serve(
         activity: Arc::clone(&activity),
         roll: worker.ambient.roll(),
         forwarder: RefCell::new(Forwarder::new(peer.address, false, local_port)),
+        claims: RefCell::default(),
         listener,
         _open: open,
         worker: Rc::clone(&worker),
@@ -127,4 +156,16 @@ fn refused_head(error: &hyper::Error) -> Option<AnswerKind> {
             ) => None,
         }
     }
+}
+
+/// An error of this type in a chain of hyper's.
+fn find_source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(found) = inner.downcast_ref::<E>() {
+            return Some(found);
+        }
+        source = inner.source();
+    }
+    None
 }

@@ -13,7 +13,6 @@ use crate::ambient::Ambient;
 use crate::decide::engine::Engine;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::drain::Drain;
-use crate::proxy::body::RequestBody;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
@@ -58,7 +57,7 @@ pub struct AppView {
     /// Where this worker counts.
     pub metrics: Arc<AppMetrics>,
     /// This worker's endpoints by [`Engine::index`], in the order of the pool.
-    pub endpoints: [Vec<Rc<WorkerEndpoint<RequestBody>>>; 2],
+    pub endpoints: [Vec<Rc<WorkerEndpoint>>; 2],
     /// Turns taken in round-robin pools.
     pub turns: [std::cell::Cell<u64>; 2],
 }
@@ -160,7 +159,7 @@ impl View {
         ambient: &Rc<Ambient>,
     ) -> Self {
         // What is left in here at the end left the configuration.
-        let mut known: HashMap<*const Endpoint, Rc<WorkerEndpoint<RequestBody>>> = HashMap::new();
+        let mut known: HashMap<*const Endpoint, Rc<WorkerEndpoint>> = HashMap::new();
         for endpoint in previous.iter().flat_map(|view| &view.apps).flat_map(|app| &app.endpoints).flatten() {
             known.insert(Arc::as_ptr(&endpoint.shared), Rc::clone(endpoint));
         }
@@ -185,10 +184,10 @@ fn endpoints(
     app: &App,
     engine: Engine,
     metrics: &AppMetrics,
-    known: &mut HashMap<*const Endpoint, Rc<WorkerEndpoint<RequestBody>>>,
+    known: &mut HashMap<*const Endpoint, Rc<WorkerEndpoint>>,
     shed: &Arc<Notify>,
     ambient: &Rc<Ambient>,
-) -> Vec<Rc<WorkerEndpoint<RequestBody>>> {
+) -> Vec<Rc<WorkerEndpoint>> {
     let pool = app.pool(engine);
     pool.endpoints
         .iter()

@@ -1,12 +1,13 @@
 //! Attempts: pick an endpoint, send, classify, and try once more or give up.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 
 use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
@@ -20,9 +21,9 @@ use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
 use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::RetryOutcome;
-use crate::upstream::client::{Answer, find_source};
+use crate::upstream::client::Answer;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::pool::{Wanted, WorkerEndpoint};
+use crate::upstream::pool::WorkerEndpoint;
 
 /// What forwarding needs to know of a request.
 pub struct Exchange<'a> {
@@ -34,39 +35,51 @@ pub struct Exchange<'a> {
     pub app: usize,
     /// Notices when somebody stalls.
     pub activity: &'a Arc<Activity>,
+    /// The head as engines get it.
+    pub head: &'a Request<()>,
     /// Whether the client asked to switch protocols.
     pub wants_upgrade: bool,
 }
 
-/// An attempt that failed, with the request when it can still be sent.
+/// An attempt that failed, with the body when it can still be sent.
 struct Attempt {
     error: UpstreamError,
-    request: Option<Request<RequestBody>>,
+    body: Option<RequestBody>,
+    /// The connection came from the pool, and had died there before the request was begun.
+    was_stale: bool,
+}
+
+impl Attempt {
+    fn failed(error: UpstreamError, body: Option<RequestBody>) -> Self {
+        Self { error, body, was_stale: false }
+    }
 }
 
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
 pub async fn forward(
     exchange: &Exchange<'_>,
     engine: Engine,
-    request: Request<RequestBody>,
+    body: RequestBody,
     record: &mut Record,
 ) -> Result<Response<Answer<RequestBody>>, ProxyError> {
     let limits = &exchange.view.snapshot.limits;
     exchange.activity.set_exchange_deadline(limits.request_timeout);
-    let failed = match attempts(exchange, engine, request, record).await? {
+    let failed = match attempts(exchange, engine, body, record).await? {
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
     let app = &exchange.view.snapshot.apps[exchange.app];
     let other = engine.other();
     match failed {
-        Attempt { error, request: Some(request) }
+        Attempt { error, body: Some(body), .. }
             if app.on_unavailable == OnUnavailable::Failover
                 && error.progress() == Progress::NothingWritten
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
-            attempts(exchange, other, request, record).await?.map_err(|failed| fault_of(failed.error))
+            // Boxed: rare, and the room for it would be moved about with every request.
+            let again = Box::pin(attempts(exchange, other, body, record));
+            again.await?.map_err(|failed| fault_of(failed.error))
         }
         Attempt { error, .. } => Err(fault_of(error)),
     }
@@ -77,26 +90,24 @@ pub async fn forward(
 async fn attempts(
     exchange: &Exchange<'_>,
     engine: Engine,
-    request: Request<RequestBody>,
+    mut body: RequestBody,
     record: &mut Record,
 ) -> Result<Result<Response<Answer<RequestBody>>, Attempt>, ProxyError> {
     let app = &exchange.view.snapshot.apps[exchange.app];
     let metrics = &exchange.view.apps[exchange.app].metrics;
-    let method = request.method().clone();
-    let has_body = !http_body::Body::is_end_stream(request.body());
-    let mut request = request;
+    let has_body = !body.is_end_stream();
     let mut failed_at = None;
     let mut tries = 0;
+    let mut fresh = false;
     loop {
         let Some((at, endpoint)) = pick(exchange, engine, failed_at) else {
-            let failed = Attempt { error: UpstreamError::NoEndpoint, request: Some(request) };
-            return Ok(Err(failed));
+            return Ok(Err(Attempt::failed(UpstreamError::NoEndpoint, Some(body))));
         };
         tries += 1;
         let timeouts = &app.pool(engine).timeouts;
         let in_flight = endpoint.shared.begin();
-        let attempt = attempt(exchange, timeouts, endpoint, request, tries > 1);
-        let mut failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
+        let attempt = pin!(attempt(exchange, timeouts, endpoint, body, fresh));
+        let failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
             Ok(response) => {
                 if tries > 1 {
                     metrics.record_retry(engine, RetryOutcome::Success);
@@ -104,24 +115,38 @@ async fn attempts(
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS && !exchange.wants_upgrade {
                     let error = UpstreamError::UpgradeUnasked { endpoint: endpoint.shared.label.clone() };
                     note_failure(exchange, endpoint, &error);
-                    return Ok(Err(Attempt { error, request: None }));
+                    return Ok(Err(Attempt::failed(error, None)));
                 }
                 record.answered_by(endpoint, tries, in_flight);
                 return Ok(Ok(response));
             }
             Err(failed) => failed,
         };
+        fresh = true;
+        if failed.was_stale
+            && let Some(untouched) = failed.body
+        {
+            // No attempt was made, and no endpoint failed: it closed a connection that nobody used.
+            tries -= 1;
+            body = untouched;
+            continue;
+        }
         note_failure(exchange, endpoint, &failed.error);
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
         }
-        let again = failed.request.take();
-        match again {
-            Some(again) if may_repeat(failed.error.progress(), &method, has_body, tries) => {
+        let progress = failed.error.progress();
+        match failed.body {
+            Some(untouched) if may_repeat(progress, exchange.head.method(), has_body, tries) => {
                 failed_at = Some(at);
-                request = again;
+                body = untouched;
             }
-            again => return Ok(Err(Attempt { error: failed.error, request: again })),
+            // A body of nothing is as good as new.
+            None if !has_body && may_repeat(progress, exchange.head.method(), has_body, tries) => {
+                failed_at = Some(at);
+                body = RequestBody::none();
+            }
+            untouched => return Ok(Err(Attempt::failed(failed.error, untouched))),
         }
     }
 }
@@ -130,7 +155,7 @@ fn pick<'v>(
     exchange: &Exchange<'v>,
     engine: Engine,
     excluded: Option<usize>,
-) -> Option<(usize, &'v Rc<WorkerEndpoint<RequestBody>>)> {
+) -> Option<(usize, &'v Rc<WorkerEndpoint>)> {
     let pool = exchange.view.snapshot.apps[exchange.app].pool(engine);
     let app = &exchange.view.apps[exchange.app];
     let weights = pool.weights.as_ref()?;
@@ -152,32 +177,31 @@ fn pick<'v>(
 async fn attempt(
     exchange: &Exchange<'_>,
     timeouts: &Timeouts,
-    endpoint: &Rc<WorkerEndpoint<RequestBody>>,
-    request: Request<RequestBody>,
+    endpoint: &Rc<WorkerEndpoint>,
+    body: RequestBody,
     fresh: bool,
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
-    let has_body = !http_body::Body::is_end_stream(request.body());
-    let repeatable = !has_body && is_repeatable(request.method());
-    let wanted = Wanted { fresh, certain: !repeatable, now: exchange.worker.ambient.recent() };
-    let connection = match endpoint.connection(timeouts, wanted).await {
-        Ok(connection) => connection,
-        Err(error) => return Err(Attempt { error, request: Some(request) }),
+    let has_body = !body.is_end_stream();
+    let repeatable = !has_body && is_repeatable(exchange.head.method());
+    let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
+    let connection = match unused {
+        Some(connection) => connection,
+        None => match Box::pin(endpoint.another(timeouts)).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Attempt::failed(error, Some(body))),
+        },
     };
-    // hyper consumes the head. What could be sent again is copied first; a body could not be.
-    let (parts, body) = request.into_parts();
-    let spare = repeatable.then(|| parts.clone());
     if !has_body {
         exchange.activity.set_step_deadline(Some(timeouts.response));
     }
-    match connection.send(Request::from_parts(parts, body)).await {
+    match connection.send(exchange.head, body).await {
         Ok(response) => {
             exchange.activity.set_step_deadline(None);
             Ok(response)
         }
         Err(failed) => {
-            let request =
-                failed.unsent.or_else(|| spare.map(|parts| Request::from_parts(parts, RequestBody::none())));
-            Err(Attempt { error: failed.error, request })
+            let was_stale = failed.reused && failed.error.progress() == Progress::NothingWritten;
+            Err(Attempt { error: failed.error, body: failed.body, was_stale })
         }
     }
 }
@@ -187,10 +211,9 @@ async fn attempt(
 async fn in_time<T>(
     exchange: &Exchange<'_>,
     timeouts: &Timeouts,
-    endpoint: &WorkerEndpoint<RequestBody>,
-    attempt: impl Future<Output = Result<T, Attempt>>,
+    endpoint: &WorkerEndpoint,
+    mut attempt: Pin<&mut impl Future<Output = Result<T, Attempt>>>,
 ) -> Result<Result<T, Attempt>, ProxyError> {
-    let mut attempt = pin!(attempt);
     poll_fn(|context| {
         if let Poll::Ready(outcome) = attempt.as_mut().poll(context) {
             return Poll::Ready(Ok(outcome));
@@ -206,14 +229,14 @@ async fn in_time<T>(
             Some(Stall::Step) => {
                 let endpoint = endpoint.shared.label.clone();
                 let error = UpstreamError::ResponseTimeout { endpoint, after: timeouts.response };
-                Poll::Ready(Ok(Err(Attempt { error, request: None })))
+                Poll::Ready(Ok(Err(Attempt::failed(error, None))))
             }
         }
     })
     .await
 }
 
-fn note_failure(exchange: &Exchange<'_>, endpoint: &WorkerEndpoint<RequestBody>, error: &UpstreamError) {
+fn note_failure(exchange: &Exchange<'_>, endpoint: &WorkerEndpoint, error: &UpstreamError) {
     if let Some(kind) = failure_of(error) {
         let wall = exchange.worker.ambient.moment().wall;
         UpstreamFailed { endpoint: &endpoint.metrics, kind, error: &Chain(error), wall }.tell();
@@ -238,7 +261,7 @@ impl std::fmt::Display for Chain<'_> {
 /// Whose fault a failed attempt was in the end.
 fn fault_of(error: UpstreamError) -> ProxyError {
     let UpstreamError::RequestBody { source } = &error else { return ProxyError::Upstream(error) };
-    match find_source::<BodyError>(source) {
+    match source.downcast_ref::<BodyError>() {
         Some(BodyError::TooLarge { limit }) => ProxyError::BodyTooLarge { limit: *limit },
         Some(BodyError::Broken(source)) if source.is_incomplete_message() || source.is_closed() => {
             ProxyError::ClientGone

@@ -1,10 +1,11 @@
 //! The request path as a table of contents.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -15,7 +16,6 @@ use crate::ambient::Moment;
 use crate::decide::cookies::CookieNames;
 use crate::decide::decision::{Decision, Question, decide};
 use crate::decide::headers;
-use crate::decide::host::host_of;
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
@@ -41,14 +41,14 @@ pub async fn handle(
     downstream.activity.set_timeouts(limits.header_timeout, limits.idle_timeout);
     downstream.activity.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
 
-    let shape = Shape::wanted_by(request.headers());
+    let accept = request.headers().get(ACCEPT).cloned();
     let mut record = Record::begin(worker, &view, request.method(), moment.monotonic);
-    let outcome = panic::catch(serve(&downstream, &view, moment, request, &mut record)).await;
+    let outcome = panic::catch(pin!(serve(&downstream, &view, moment, request, &mut record))).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
         Err(ProxyError::Internal)
     });
-    let mut response = outcome.unwrap_or_else(|error| our_answer(&error, shape, &mut record));
+    let mut response = outcome.unwrap_or_else(|error| our_answer(&error, accept.as_ref(), &mut record));
     if worker.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -73,7 +73,7 @@ async fn serve(
     let request_id = headers::ensure_request_id(&mut parts.headers, || downstream.worker.ambient.roll());
     record.named(request_id);
 
-    let at = claim(view, &mut parts)?;
+    let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
 
@@ -107,7 +107,6 @@ async fn serve(
         headers::annotate(&mut parts.headers, decision.engine, decision.reason.as_str());
     }
     record.traced(&parts.headers);
-    parts.version = Version::HTTP_11;
 
     let pool = app.pool(decision.engine);
     let body = RequestBody::new(body, &downstream.activity, limits.body_bytes, pool.timeouts.response);
@@ -117,15 +116,16 @@ async fn serve(
         view,
         app: at,
         activity: &downstream.activity,
+        head: &Request::from_parts(parts, ()),
         wants_upgrade: hop.upgrade.is_some(),
     };
-    let response = forward(&exchange, decision.engine, Request::from_parts(parts, body), record).await?;
+    let response = forward(&exchange, decision.engine, body, record).await?;
     record.responds(response.status(), None);
     Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
-fn claim(view: &View, parts: &mut Parts) -> Result<usize, ProxyError> {
+fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<usize, ProxyError> {
     if parts.method == Method::CONNECT {
         return Err(ProxyError::Malformed("CONNECT asks for a forward proxy"));
     }
@@ -137,17 +137,14 @@ fn claim(view: &View, parts: &mut Parts) -> Result<usize, ProxyError> {
         parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
     }
     let mut lines = parts.headers.get_all(HOST).iter();
-    let found = match (lines.next(), lines.next()) {
-        (Some(host), None) => {
-            let host = host.to_str().map_err(|_| ProxyError::Malformed("bad Host"))?;
-            host_of(host).ok_or(ProxyError::Malformed("bad Host"))?;
-            view.snapshot.hosts.find(host)
+    match (lines.next(), lines.next()) {
+        (Some(host), None) => downstream.claims.borrow_mut().find(view, host),
+        (Some(_), Some(_)) => Err(ProxyError::Malformed("more than one Host")),
+        (None, _) if parts.version < Version::HTTP_11 => {
+            view.snapshot.hosts.default().ok_or(ProxyError::Misdirected)
         }
-        (Some(_), Some(_)) => return Err(ProxyError::Malformed("more than one Host")),
-        (None, _) if parts.version < Version::HTTP_11 => view.snapshot.hosts.default(),
-        (None, _) => return Err(ProxyError::Malformed("no Host")),
-    };
-    found.ok_or(ProxyError::Misdirected)
+        (None, _) => Err(ProxyError::Malformed("no Host")),
+    }
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
@@ -163,7 +160,6 @@ fn engine_answer(
     on_client: Option<OnUpgrade>,
     mut response: Response<Answer<RequestBody>>,
 ) -> Response<Content> {
-    *response.version_mut() = Version::HTTP_11;
     let protocol = response.headers().get(UPGRADE).cloned();
     headers::strip_response(response.headers_mut());
     if let Some(ticket) = &decision.issue
@@ -178,8 +174,8 @@ fn engine_answer(
     response.map(|answer| Content::Engine { answer, idle_timeout })
 }
 
-fn our_answer(error: &ProxyError, shape: Shape, record: &mut Record) -> Response<Content> {
-    let answer = respond::answer(error.kind(), shape, record.request_id(), error.closes());
+fn our_answer(error: &ProxyError, accept: Option<&HeaderValue>, record: &mut Record) -> Response<Content> {
+    let answer = respond::answer(error.kind(), Shape::wanted_by(accept), record.request_id(), error.closes());
     if matches!(error, ProxyError::ClientGone) {
         record.client_gone();
     } else {

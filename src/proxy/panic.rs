@@ -2,14 +2,15 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// Runs a future to its end, or to its panic: then the error is what the panic said.
 ///
 /// What the future had borrowed may be half changed; callers only pass what an error answer does not depend on.
-pub async fn catch<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
+///
+/// Takes the future pinned, since moving one costs as much as copying everything that it will ever hold.
+pub async fn catch<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, String> {
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Ok(Poll::Pending) => Poll::Pending,
@@ -24,15 +25,17 @@ pub async fn catch<F: Future>(future: F) -> Result<F::Output, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_and_everything_else_passes() {
-        assert_eq!(catch(async { 7 }).await, Ok(7));
+        assert_eq!(catch(pin!(async { 7 })).await, Ok(7));
         let panics = async {
             tokio::task::yield_now().await;
             panic!("bucket {}", 5)
         };
-        assert_eq!(catch::<std::pin::Pin<Box<dyn Future<Output = ()>>>>(Box::pin(panics)).await, Err("bucket 5".into()));
+        assert_eq!(catch::<_>(pin!(panics)).await.map(|()| ()), Err("bucket 5".into()));
     }
 }

@@ -15,7 +15,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use crate::decide::decision::{Decision, Reason, TicketState};
 use crate::decide::engine::Engine;
 use crate::decide::headers;
-use crate::proxy::body::RequestBody;
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
@@ -40,7 +39,7 @@ pub struct Record {
     /// Until the response's head.
     upstream: Option<Duration>,
     /// Keeps the endpoint's load counted.
-    at: Option<(Rc<WorkerEndpoint<RequestBody>>, InFlight)>,
+    at: Option<(Rc<WorkerEndpoint>, InFlight)>,
     sent: u64,
     received: Option<Arc<AtomicU64>>,
     tries: u32,
@@ -155,7 +154,7 @@ impl Record {
     /// An endpoint answered, after so many tries.
     pub fn answered_by(
         &mut self,
-        endpoint: &Rc<WorkerEndpoint<RequestBody>>,
+        endpoint: &Rc<WorkerEndpoint>,
         tries: u32,
         in_flight: InFlight,
     ) {

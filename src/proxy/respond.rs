@@ -1,8 +1,8 @@
 //! Errors become pages here and only here: small, with the request's name, and without a word about engines.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::decide::headers::X_REQUEST_ID;
 use crate::telemetry::kinds::AnswerKind;
@@ -18,12 +18,9 @@ pub enum Shape {
 
 impl Shape {
     /// A page for whoever names `text/html`, a problem for everybody else.
-    pub fn wanted_by(headers: &HeaderMap) -> Self {
-        let names_html = headers
-            .get_all(ACCEPT)
-            .iter()
-            .any(|line| memchr::memmem::find(&line.as_bytes().to_ascii_lowercase(), b"text/html").is_some());
-        if names_html { Self::Html } else { Self::Problem }
+    pub fn wanted_by(accept: Option<&HeaderValue>) -> Self {
+        let accept = accept.map(|accept| accept.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+        if memchr::memmem::find(&accept, b"text/html").is_some() { Self::Html } else { Self::Problem }
     }
 }
 
@@ -121,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_browser_gets_a_page_and_a_program_a_problem() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(Shape::wanted_by(&headers), Shape::Problem);
-        headers.insert(ACCEPT, HeaderValue::from_static("Text/HTML,application/xhtml+xml;q=0.9"));
-        assert_eq!(Shape::wanted_by(&headers), Shape::Html);
+        assert_eq!(Shape::wanted_by(None), Shape::Problem);
+        assert_eq!(Shape::wanted_by(Some(&HeaderValue::from_static("application/json"))), Shape::Problem);
+        let browser = HeaderValue::from_static("Text/HTML,application/xhtml+xml;q=0.9");
+        assert_eq!(Shape::wanted_by(Some(&browser)), Shape::Html);
     }
 }

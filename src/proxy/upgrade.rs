@@ -38,11 +38,10 @@ pub fn switch(
 /// Carries bytes both ways until either side is done, or neither has said anything for the idle time-out.
 async fn carry(downstream: Rc<Downstream>, on_client: OnUpgrade, engine: Answer<RequestBody>) {
     let tunnel = async {
-        // Either side may break before it has switched; then the other one is closed by being dropped.
-        let Some(engine) = engine.into_tunnel().await else { return };
+        // The client may break before it has switched; then the engine's side is closed by being dropped.
+        let Some((mut engine, first_words, _counted)) = engine.into_tunnel() else { return };
         let Ok(client) = on_client.await else { return };
         let mut client = TokioIo::new(client);
-        let (mut engine, first_words, _counted) = engine.into_parts();
         // An error is one side's way to hang up.
         if client.write_all(&first_words).await.is_ok() {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;

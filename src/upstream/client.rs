@@ -1,248 +1,357 @@
 //! One request, sent once over one connection, and its response.
 //!
-//! A connection is driven by whoever uses it, and by nobody while it lies in the pool: before it is used again
-//! it is asked whether it is still alive.
+//! A connection is driven by the task that uses it, and by nobody while it lies in the pool: before it is used
+//! again it is asked whether the engine has hung up.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
-use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Parts, SendRequest};
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::io::poll_read_buf;
 
 use crate::decide::retry::Progress;
 use crate::telemetry::kinds::ConnectionState;
-use crate::upstream::connect::Driver;
-use crate::upstream::error::UpstreamError;
+use crate::upstream::error::{AnswerError, UpstreamError};
+use crate::upstream::framing::{Framing, Part};
+use crate::upstream::head::{Malformed, ResponseHead, keeps_alive, read_response, write_request};
 use crate::upstream::pool::WorkerEndpoint;
-use crate::upstream::stream::Meter;
+use crate::upstream::upload::{Upload, UploadError};
+
+/// The first read of a response; a body that fills it is read in larger pieces.
+const SMALL_READ: usize = 8 * 1024;
+
+/// The largest piece. Larger ones do not make downloads faster on loopback, and every connection may hold one.
+const LARGE_READ: usize = 64 * 1024;
+
+/// What a request body's error becomes on its way through here.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An open connection to an endpoint, held by one request or by the pool.
-pub struct Connection<B: Body + 'static> {
-    sender: SendRequest<B>,
-    driver: Driver<B>,
-    meter: Arc<Meter>,
+pub struct Connection {
+    pub(super) socket: TcpStream,
+    /// What was read and not taken yet.
+    inbox: BytesMut,
+    /// How much to make room for before the next read.
+    appetite: usize,
+    /// What is to be written, and how much of it was.
+    pub(super) outbox: Vec<u8>,
+    pub(super) written: usize,
+    /// Whether any byte of the present request was written.
+    pub(super) has_written: bool,
     /// Whether it has carried a request before.
     pub reused: bool,
     /// When it was last put into the pool.
     pub(super) idle_since: Instant,
-    counted: Counted<B>,
+    counted: Counted,
 }
 
 /// Keeps a connection counted among the open ones.
-struct Counted<B: Body + 'static> {
-    home: Rc<WorkerEndpoint<B>>,
+#[derive(Debug)]
+pub struct Counted {
+    home: Rc<WorkerEndpoint>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<B: Body + 'static> Drop for Counted<B> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.home.metrics.connection_left(ConnectionState::Active);
     }
 }
 
-/// Why a request was not answered, and the request itself when it was never begun.
+/// Why a request was not answered.
+#[derive(Debug)]
 pub struct Failed<B> {
     /// How it failed.
     pub error: UpstreamError,
-    /// The request as it was given, when not one byte of it was written.
-    pub unsent: Option<Request<B>>,
+    /// The body as it was given, when nobody has looked at it.
+    pub body: Option<B>,
+    /// Whether the connection had lain in the pool: then it may have been dead before the request.
+    pub reused: bool,
 }
 
-impl<B> Connection<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+impl Connection {
     pub(super) fn new(
-        (sender, driver, meter): (SendRequest<B>, Driver<B>, Arc<Meter>),
-        home: Rc<WorkerEndpoint<B>>,
+        socket: TcpStream,
+        home: Rc<WorkerEndpoint>,
         permit: OwnedSemaphorePermit,
         now: Instant,
-    ) -> Self {
+    ) -> Box<Self> {
         home.metrics.connection_entered(ConnectionState::Active);
-        Self { sender, driver, meter, reused: false, idle_since: now, counted: Counted { home, _permit: permit } }
+        Box::new(Self {
+            socket,
+            inbox: BytesMut::new(),
+            appetite: SMALL_READ,
+            outbox: Vec::new(),
+            written: 0,
+            has_written: false,
+            reused: false,
+            idle_since: now,
+            counted: Counted { home, _permit: permit },
+        })
     }
 
-    /// Whether the connection can still carry a request. `closely` asks the socket itself, which costs a system
-    /// call: for requests that could not be repeated.
-    pub(super) fn is_alive(&mut self, closely: bool) -> bool {
-        if closely {
-            self.meter.look_closely();
-        }
-        // Nobody waits here: what the connection has to say, it says now.
-        let mut context = Context::from_waker(Waker::noop());
-        self.driver.poll_without_shutdown(&mut context).is_pending() && self.sender.is_ready()
+    /// Whether the engine has neither hung up nor said anything, as far as the reactor has heard. What an engine
+    /// says unasked cannot belong to the next request.
+    pub(super) fn seems_alive(&self) -> bool {
+        self.socket.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Sends the request and waits for the head of the response. The answer's body brings the connection back
-    /// to the pool with its last byte.
-    pub async fn send(mut self, request: Request<B>) -> Result<Response<Answer<B>>, Failed<B>> {
-        let (read_before, written_before) = self.meter.totals();
-        self.meter.expect_head();
-        let mut response = pin!(self.sender.try_send_request(request));
+    /// As [`Connection::seems_alive`], asked of the socket itself, which costs a system call: for requests that
+    /// could not be repeated.
+    pub(super) fn is_certainly_alive(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        SockRef::from(&self.socket)
+            .peek(&mut byte)
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends a request and waits for the head of its response. The answer's body brings the connection back to
+    /// the pool with its last byte. The head stays with the caller, who may have to send it again.
+    pub async fn send<B>(mut self: Box<Self>, head: &Request<()>, body: B) -> Result<Response<Answer<B>>, Failed<B>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let mut upload = Upload::new(body, head.headers());
+        self.outbox.clear();
+        self.written = 0;
+        self.has_written = false;
+        write_request(&mut self.outbox, head.method(), head.uri(), head.headers(), upload.sending());
+        let mut interim = 0;
+        let mut heard = false;
         let outcome = poll_fn(|context| {
-            // The driver first: whatever the response waits for happens there.
-            let _ = self.driver.poll_without_shutdown(context);
-            response.as_mut().poll(context)
+            upload.poll(&mut self, context).map_err(Fault::Upload)?;
+            self.poll_head(context, &mut interim, &mut heard)
         })
         .await;
-        let interim = self.meter.take_interim();
         if interim > 0 {
             self.counted.home.metrics.record_interim(interim);
         }
-        match outcome {
-            Ok(response) => {
-                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                let mut response = response.map(|incoming| Answer { incoming, connection: Some(self) });
-                if !switches && response.body().is_end_stream() {
-                    // Nobody polls a body without bytes.
-                    response.body_mut().release();
-                }
-                Ok(response)
-            }
-            Err(mut failure) => {
-                let unsent = failure.take_message();
-                let (read, written) = self.meter.totals();
-                let progress = if read > read_before {
-                    Progress::Answering
-                } else if unsent.is_some() || written == written_before {
-                    Progress::NothingWritten
-                } else {
-                    Progress::Written
+        let framed = outcome.and_then(|response| {
+            let ResponseHead { status, version, headers, .. } = &response;
+            let framing = Framing::of_response(head.method(), *status, *version, headers)?;
+            Ok((response, framing))
+        });
+        match framed {
+            Ok((response, framing)) => Ok(self.answer(response, framing, upload)),
+            Err(fault) => {
+                let progress = match (heard, self.has_written) {
+                    (true, _) => Progress::Answering,
+                    (false, false) => Progress::NothingWritten,
+                    (false, true) => Progress::Written,
                 };
-                let error = self.classify(failure.into_error(), progress);
-                Err(Failed { error, unsent })
+                let error = self.failure(fault, progress);
+                Err(Failed { error, body: upload.into_untouched(), reused: self.reused })
             }
         }
     }
 
-    fn classify(&self, source: hyper::Error, progress: Progress) -> UpstreamError {
-        let endpoint = self.counted.home.shared.label.clone();
-        if source.is_user() {
-            UpstreamError::RequestBody { source }
-        } else if source.is_parse() {
-            UpstreamError::Malformed { endpoint, source }
-        } else {
-            UpstreamError::ClosedEarly { endpoint, progress, source }
+    /// Reads until a final response head is there. Interim responses are counted and dropped; 101 is final.
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        interim: &mut u32,
+        heard: &mut bool,
+    ) -> Poll<Result<ResponseHead, Fault>> {
+        loop {
+            while !self.inbox.is_empty() {
+                *heard = true;
+                let Some(head) = read_response(&self.inbox)? else { break };
+                self.inbox.advance(head.length);
+                if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+                    *interim += 1;
+                    continue;
+                }
+                return Poll::Ready(Ok(head));
+            }
+            if ready!(self.poll_read(context))? == 0 {
+                return Poll::Ready(Err(Fault::Io(io::ErrorKind::UnexpectedEof.into())));
+            }
         }
     }
 
-    /// Gives the connection back to its pool, or closes it when it cannot be used again.
-    fn release(mut self) {
-        // The last byte was read, but the connection has not noticed yet that the exchange is over.
-        if self.is_alive(false) {
-            self.reused = true;
-            let home = Rc::clone(&self.counted.home);
-            home.put_back(self);
+    /// Reads more into the inbox; 0 at the end of the stream.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbox.reserve(self.appetite);
+        let read = ready!(poll_read_buf(Pin::new(&mut self.socket), context, &mut self.inbox))?;
+        if read >= self.appetite {
+            self.appetite = LARGE_READ;
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn answer<B: Body<Data = Bytes>>(
+        self: Box<Self>,
+        head: ResponseHead,
+        framing: Framing,
+        upload: Upload<B>,
+    ) -> Response<Answer<B>> {
+        let keep_alive = keeps_alive(head.version, &head.headers);
+        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let upload = (!upload.is_done()).then_some(upload);
+        let mut answer = Answer { connection: Some(self), framing, keep_alive, upload };
+        if !switches && answer.framing.is_done() {
+            // Nobody polls a body without bytes.
+            answer.release();
+        }
+        let mut response = Response::new(answer);
+        *response.status_mut() = head.status;
+        *response.version_mut() = Version::HTTP_11;
+        *response.headers_mut() = head.headers;
+        if head.status == StatusCode::NO_CONTENT {
+            // RFC 9110 8.6: a server must not send it with a 204, and this one did.
+            response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        }
+        response
+    }
+
+    fn failure(&self, fault: Fault, progress: Progress) -> UpstreamError {
+        let endpoint = self.counted.home.shared.label.clone();
+        match fault {
+            Fault::Io(source) => UpstreamError::ClosedEarly { endpoint, progress, source },
+            Fault::Malformed(source) => UpstreamError::Malformed { endpoint, source },
+            Fault::Upload(UploadError::Body(source)) => UpstreamError::RequestBody { source },
         }
     }
 }
 
-impl<B: Body + 'static> fmt::Debug for Connection<B> {
+/// What can go wrong before a response head is there.
+enum Fault {
+    Io(io::Error),
+    Malformed(Malformed),
+    Upload(UploadError),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Connection({})", self.counted.home.shared.label)
     }
 }
 
 /// The body of a response, and the connection that it comes from.
-pub struct Answer<B: Body + 'static> {
-    incoming: Incoming,
-    /// `None` once the last byte was read, or the connection broke.
-    connection: Option<Connection<B>>,
+#[derive(Debug)]
+pub struct Answer<B> {
+    /// `None` once the last byte was taken, or the connection broke.
+    connection: Option<Box<Connection>>,
+    framing: Framing,
+    keep_alive: bool,
+    /// The rest of the request's body, when the engine answered before it had come.
+    upload: Option<Upload<B>>,
+}
+
+impl<B> Answer<B> {
+    /// The engine's half of a connection that has switched protocols (RFC 9110 15.2.2): the socket, what was read
+    /// from it already, and what keeps the connection counted. `None` when it is gone.
+    pub fn into_tunnel(self) -> Option<(TcpStream, Bytes, Counted)> {
+        let Connection { socket, inbox, counted, .. } = *self.connection?;
+        Some((socket, inbox.freeze(), counted))
+    }
+
+    /// Gives the connection back to its pool, or closes it when it cannot be used again: the engine said so, has
+    /// not taken the whole request, or has said more than it should.
+    fn release(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        if self.keep_alive && self.framing.is_done() && self.upload.is_none() && connection.inbox.is_empty() {
+            connection.reused = true;
+            connection.appetite = SMALL_READ;
+            if connection.inbox.capacity() > SMALL_READ {
+                connection.inbox = BytesMut::new();
+            }
+            let home = Rc::clone(&connection.counted.home);
+            home.put_back(connection);
+        }
+    }
 }
 
 impl<B> Answer<B>
 where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
 {
-    /// The engine's half of a connection that has switched protocols (RFC 9110 15.2.2); `None` when it broke
-    /// instead.
-    pub async fn into_tunnel(mut self) -> Option<Tunnel<B>> {
-        let mut connection = self.connection.take()?;
-        poll_fn(|context| connection.driver.poll_without_shutdown(context)).await.ok()?;
-        Some(Tunnel { connection })
-    }
-
-    fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.release();
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, AnswerError>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
+        if let Some(upload) = &mut self.upload {
+            upload.poll(connection, context).map_err(|UploadError::Body(error)| AnswerError::RequestBody(error))?;
+            if upload.is_done() {
+                self.upload = None;
+            }
+        }
+        loop {
+            match self.framing.take(&mut connection.inbox)? {
+                Part::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
+                Part::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
+                Part::End => return Poll::Ready(Ok(None)),
+                Part::More => {}
+            }
+            if ready!(connection.poll_read(context))? == 0 {
+                let whole = self.framing.may_end_here();
+                self.connection = None;
+                return Poll::Ready(if whole { Ok(None) } else { Err(AnswerError::Cut) });
+            }
         }
     }
 }
 
 impl<B> Body for Answer<B>
 where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = &mut *self;
-        if let Some(connection) = &mut this.connection {
-            let _ = connection.driver.poll_without_shutdown(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let part = ready!(self.poll_part(context));
+        if part.is_err() {
+            self.connection = None;
+        } else if self.framing.is_done() || matches!(part, Ok(None)) {
+            self.release();
         }
-        let polled = Pin::new(&mut this.incoming).poll_frame(context);
-        match &polled {
-            Poll::Ready(None) => this.release(),
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.release(),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-            Poll::Ready(Some(Err(_))) => this.connection = None,
-        }
-        polled
+        Poll::Ready(part.transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.connection.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-}
-
-/// The engine's half of a tunnel. The connection counts as open for as long as it lives.
-pub struct Tunnel<B: Body + 'static> {
-    connection: Connection<B>,
-}
-
-impl<B> Tunnel<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// The socket, what was read from it already, and what keeps the connection counted.
-    pub fn into_parts(self) -> (impl AsyncRead + AsyncWrite + Unpin, Bytes, impl Sized) {
-        let Connection { driver, counted, .. } = self.connection;
-        let Parts { io, read_buf, .. } = driver.into_parts();
-        (io.into_inner(), read_buf, counted)
-    }
-}
-
-/// Whether an error of a request body is hidden in a chain of hyper's errors.
-pub fn find_source<'e, E: std::error::Error + 'static>(error: &'e hyper::Error) -> Option<&'e E> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(found) = inner.downcast_ref::<E>() {
-            return Some(found);
+        match &self.framing {
+            Framing::Length(left) => SizeHint::with_exact(*left),
+            Framing::Chunked(_) | Framing::UntilClose => SizeHint::default(),
         }
-        source = inner.source();
     }
-    None
+}
+
+/// Names of the header lines that the sender says its trailers will have.
+pub(super) fn declared_trailers(headers: &HeaderMap) -> Vec<http::HeaderName> {
+    let lines = headers.get_all(http::header::TRAILER).iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
+    names.filter_map(|name| http::HeaderName::from_bytes(name).ok()).collect()
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::decide::retry::Progress;
+use crate::upstream::client::BoxError;
+use crate::upstream::head::Malformed;
 
 /// A failed attempt at one endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +51,18 @@ pub enum UpstreamError {
         endpoint: String,
         /// How far the exchange had come.
         progress: Progress,
-        /// What hyper said.
+        /// What the system said.
         #[source]
-        source: hyper::Error,
+        source: io::Error,
     },
     /// What came is no response head.
     #[error("{endpoint}: malformed response")]
     Malformed {
         /// Which endpoint.
         endpoint: String,
-        /// What hyper said.
+        /// What is wrong with it.
         #[source]
-        source: hyper::Error,
+        source: Malformed,
     },
     /// No response head came in time.
     #[error("{endpoint}: no response within {after:?}")]
@@ -81,7 +83,7 @@ pub enum UpstreamError {
     RequestBody {
         /// What the body said.
         #[source]
-        source: hyper::Error,
+        source: BoxError,
     },
 }
 
@@ -102,4 +104,21 @@ impl UpstreamError {
             | Self::RequestBody { .. } => Progress::Answering,
         }
     }
+}
+
+/// Why a response's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The engine closed before the end of the body.
+    #[error("closed in the middle of the body")]
+    Cut,
+    /// The connection broke.
+    #[error("connection broke in the middle of the body")]
+    Io(#[from] io::Error),
+    /// What came is no body.
+    #[error("malformed body")]
+    Malformed(#[from] Malformed),
+    /// The client's own body broke off while the engine was answering.
+    #[error("request body failed")]
+    RequestBody(#[source] BoxError),
 }

@@ -9,10 +9,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body::Body;
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use crate::ambient::Ambient;
@@ -20,41 +19,25 @@ use crate::config::model::{Connections, Timeouts};
 use crate::telemetry::kinds::ConnectionState;
 use crate::telemetry::metrics::EndpointMetrics;
 use crate::upstream::client::Connection;
-use crate::upstream::connect::connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::UpstreamError;
 
 /// An endpoint as one worker sees it.
-pub struct WorkerEndpoint<B: Body + 'static> {
+pub struct WorkerEndpoint {
     /// What all workers share.
     pub shared: Arc<Endpoint>,
     /// Where this worker counts what happens to it.
     pub metrics: Arc<EndpointMetrics>,
     /// Unused connections, the last used on top.
-    idle: RefCell<Vec<Connection<B>>>,
+    idle: RefCell<Vec<Box<Connection>>>,
     /// Requests of this worker that wait for a connection.
-    waiting: RefCell<VecDeque<oneshot::Sender<Connection<B>>>>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Box<Connection>>>>,
     /// Limits of the newest generation, read when a connection comes back.
     limits: RefCell<Connections>,
     ambient: Rc<Ambient>,
 }
 
-/// What a request needs of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// Only a connection that has carried nothing yet: the second try of a request whose first met a dead one.
-    pub fresh: bool,
-    /// The request could not be repeated: the connection must be alive for certain.
-    pub certain: bool,
-    /// The present.
-    pub now: Instant,
-}
-
-impl<B> WorkerEndpoint<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+impl WorkerEndpoint {
     /// An endpoint without connections. `shed` is notified when other workers want them.
     pub fn new(
         shared: Arc<Endpoint>,
@@ -79,18 +62,25 @@ where
         *self.limits.borrow_mut() = limits;
     }
 
-    /// A connection that can carry a request: an unused one, a new one, or one that another request gives back
-    /// within `queue_timeout`.
-    pub async fn connection(
-        self: &Rc<Self>,
-        timeouts: &Timeouts,
-        wanted: Wanted,
-    ) -> Result<Connection<B>, UpstreamError> {
-        if !wanted.fresh
-            && let Some(connection) = self.take_idle(timeouts, wanted)
-        {
-            return Ok(connection);
+    /// An unused connection that can carry a request.
+    ///
+    /// `certain`: the request could not be repeated, so the connection must be alive for certain, which costs a
+    /// system call.
+    pub fn unused(&self, timeouts: &Timeouts, certain: bool) -> Option<Box<Connection>> {
+        loop {
+            let connection = self.idle.borrow_mut().pop()?;
+            self.count_taken(1);
+            let since = self.ambient.recent().saturating_duration_since(connection.idle_since);
+            let alive = if certain { connection.is_certainly_alive() } else { connection.seems_alive() };
+            if since < timeouts.idle && alive {
+                return Some(connection);
+            }
         }
+    }
+
+    /// A new connection, or one that another request gives back within `queue_timeout` when as many as allowed
+    /// are open.
+    pub async fn another(self: &Rc<Self>, timeouts: &Timeouts) -> Result<Box<Connection>, UpstreamError> {
         let permit = match Arc::clone(self.shared.permits()).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => match self.wait().await? {
@@ -98,24 +88,13 @@ where
                 Found::Permit(permit) => permit,
             },
         };
-        let parts = connect(&self.shared, timeouts.connect).await?;
-        Ok(Connection::new(parts, Rc::clone(self), permit, wanted.now))
-    }
-
-    fn take_idle(&self, timeouts: &Timeouts, wanted: Wanted) -> Option<Connection<B>> {
-        loop {
-            let mut connection = self.idle.borrow_mut().pop()?;
-            self.count_taken(1);
-            let unused = wanted.now.saturating_duration_since(connection.idle_since);
-            if unused < timeouts.idle && connection.is_alive(wanted.certain) {
-                return Some(connection);
-            }
-        }
+        let socket = connect(&self.shared, timeouts.connect).await?;
+        Ok(Connection::new(socket, Rc::clone(self), permit, self.ambient.recent()))
     }
 
     /// Waits until a request of this worker is done with its connection, or any connection of this endpoint is
     /// closed.
-    async fn wait(&self) -> Result<Found<B>, UpstreamError> {
+    async fn wait(&self) -> Result<Found, UpstreamError> {
         let limits = *self.limits.borrow();
         let endpoint = || self.shared.label.clone();
         let Some(_waiting) = self.shared.queue(limits.queue) else {
@@ -135,7 +114,7 @@ where
     }
 
     /// Keeps a connection for the next request, unless somebody waits for it or enough are kept.
-    pub(super) fn put_back(&self, mut connection: Connection<B>) {
+    pub(super) fn put_back(&self, mut connection: Box<Connection>) {
         if self.shared.is_contended() {
             loop {
                 let Some(next) = self.waiting.borrow_mut().pop_front() else {
@@ -163,8 +142,8 @@ where
     pub fn sweep(&self, timeouts: &Timeouts, now: Instant) {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain_mut(|connection| {
-            now.saturating_duration_since(connection.idle_since) < timeouts.idle && connection.is_alive(false)
+        idle.retain(|connection| {
+            now.saturating_duration_since(connection.idle_since) < timeouts.idle && connection.seems_alive()
         });
         self.count_taken(before - idle.len());
     }
@@ -196,13 +175,31 @@ where
     }
 }
 
+async fn connect(endpoint: &Endpoint, within: Duration) -> Result<TcpStream, UpstreamError> {
+    let label = || endpoint.label.clone();
+    let open = async {
+        let socket = match endpoint.address {
+            Some(address) => TcpStream::connect(address).await?,
+            // All addresses of a name are tried, in the system's order.
+            None => TcpStream::connect((endpoint.url.host.as_str(), endpoint.url.port)).await?,
+        };
+        // Requests are written whole; waiting for more to send only delays them.
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    };
+    tokio::time::timeout(within, open)
+        .await
+        .map_err(|_| UpstreamError::ConnectTimeout { endpoint: label(), after: within })?
+        .map_err(|source| UpstreamError::Connect { endpoint: label(), source })
+}
+
 /// What a waiting request got.
-enum Found<B: Body + 'static> {
-    Connection(Connection<B>),
+enum Found {
+    Connection(Box<Connection>),
     Permit(OwnedSemaphorePermit),
 }
 
-impl<B: Body + 'static> fmt::Debug for WorkerEndpoint<B> {
+impl fmt::Debug for WorkerEndpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "WorkerEndpoint({})", self.shared.label)
     }

@@ -124,13 +124,14 @@ fn ticket_changes(old: &Config, new: &Config, ticket: &TicketSettings, changes: 
     if *keys == new.ticket.keys {
         return;
     }
-    // A key that was made at start is in no file, and so is none that a file could keep.
     let change = match keys.first() {
+        // The key that was made at start goes on verifying as long as the process lives.
+        None => SigningChange::Rotated { signs_anew: true, dropped: 0 },
         Some(signing) if new.ticket.keys.contains(signing) => SigningChange::Rotated {
             signs_anew: new.ticket.keys.first() != Some(signing),
             dropped: keys.iter().filter(|key| !new.ticket.keys.contains(key)).count(),
         },
-        Some(_) | None => {
+        Some(_) => {
             let minting = || old.apps.iter().filter(|app| app.mints_tickets());
             let raised = |name: &str, epoch: u32| {
                 new.apps.iter().find(|app| app.name == name).is_none_or(|app| app.epoch > epoch)

@@ -1,0 +1,214 @@
+//! A request as somebody asks about it, and what would become of it.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::decision::{Decision, Reason, TicketState, Trail};
+use crate::decide::engine::Engine;
+use crate::decide::subject::{KeySource, SubjectKey, SubjectKind};
+use crate::runtime::snapshot::App;
+
+/// The parameters of `GET /api/v1/explain`: a request, as far as somebody wants to say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// Which app; may be left out when there is only one, or when `url` names a host.
+    pub app: Option<String>,
+    /// The subject's key, as it would come from where the app looks first.
+    pub key: Option<String>,
+    /// A `Cookie` line, or the value of a ticket.
+    pub cookie: Option<String>,
+    /// The method; `GET` when it is left out.
+    pub method: Option<String>,
+    /// A path with its query, or a whole URL; `/` when it is left out.
+    pub url: Option<String>,
+    /// Whether a browser loads a page. When it is left out: where a key or a cookie is given.
+    pub page: Option<bool>,
+    /// The client's address, for targets by network.
+    pub client: Option<IpAddr>,
+}
+
+/// `GET /api/v1/explain` and `cutover explain`: a decision and everything it rests on, but for the key itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplanationView {
+    /// Which app.
+    pub app: String,
+    /// Who serves the request.
+    pub engine: &'static str,
+    /// The row that decided.
+    pub reason: &'static str,
+    /// The kind of key that was found.
+    pub subject: Option<&'static str>,
+    /// The subject's place on the line.
+    pub bucket: Option<u32>,
+    /// The share that the bucket was held against.
+    pub percent: String,
+    /// The percentage from which on the answer is identity, and below which it is classic. `None` where no
+    /// percentage changes the answer, or where the dice were thrown.
+    pub flips_at: Option<String>,
+    /// Whether the dice were thrown for a browser that nobody knows: another one may get another answer.
+    pub is_random: bool,
+    /// The targeting rule that names the request.
+    pub target: Option<String>,
+    /// What the browser's cookie was.
+    pub ticket: TicketView,
+    /// What each row of the table saw, in order.
+    pub trail: Vec<RowView>,
+    /// The ticket that the response would carry.
+    pub issue: Option<IssueView>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// What a browser's cookie was.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct TicketView {
+    /// `unused`, `absent`, `valid` or `rejected`.
+    pub state: &'static str,
+    /// Why it was rejected.
+    pub rejected: Option<&'static str>,
+    /// The bucket that it holds.
+    pub bucket: Option<u32>,
+    /// Whether that is the bucket of a user, and not one that was minted for the browser.
+    pub follows_user: Option<bool>,
+    /// When it was sealed, in seconds since the Unix epoch.
+    pub issued_at: Option<u32>,
+}
+
+/// What one row of the table saw.
+#[derive(Clone, Debug, Serialize)]
+pub struct RowView {
+    /// The row's name.
+    pub row: &'static str,
+    /// Whether this row decided.
+    pub decided: bool,
+    /// What it saw.
+    pub saw: String,
+}
+
+/// A ticket that a response would carry.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct IssueView {
+    /// The bucket that it holds.
+    pub bucket: u32,
+    /// Whether that is the bucket of a user.
+    pub follows_user: bool,
+}
+
+impl ExplanationView {
+    /// A decision of an app. `key` is the subject's, and is not shown.
+    pub fn of(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Self {
+        let Decision { engine, reason, trail, issue } = decision;
+        let dice = is_random(trail);
+        let flips_at = trail.bucket.filter(|_| *reason == Reason::Cohort && !dice);
+        Self {
+            app: app.name.clone(),
+            engine: engine.as_str(),
+            reason: reason.as_str(),
+            subject: trail.subject.map(|kind| kind.as_str()),
+            bucket: trail.bucket.map(|bucket| bucket.get()),
+            percent: trail.share.to_string(),
+            flips_at: flips_at.map(|bucket| bucket.flips_at().to_string()),
+            is_random: dice && *reason == Reason::Cohort,
+            target: trail.target.map(|at| app.rules.targets[at].name.clone()),
+            ticket: TicketView::of(trail.ticket),
+            trail: rows(app, decision),
+            issue: issue
+                .map(|ticket| IssueView { bucket: ticket.bucket.get(), follows_user: ticket.follows_user }),
+            notes: notes(app, decision, key),
+        }
+    }
+}
+
+impl TicketView {
+    fn of(state: TicketState) -> Self {
+        match state {
+            TicketState::Unused => Self { state: "unused", ..Self::default() },
+            TicketState::Absent => Self { state: "absent", ..Self::default() },
+            TicketState::Rejected(rejection) => {
+                Self { state: "rejected", rejected: Some(rejection.as_str()), ..Self::default() }
+            }
+            TicketState::Valid(ticket) => Self {
+                state: "valid",
+                rejected: None,
+                bucket: Some(ticket.bucket.get()),
+                follows_user: Some(ticket.follows_user),
+                issued_at: Some(ticket.issued),
+            },
+        }
+    }
+}
+
+/// Whether the bucket was thrown with dice: nobody is named, and no ticket of ours holds one.
+fn is_random(trail: &Trail) -> bool {
+    match trail.ticket {
+        TicketState::Valid(_) | TicketState::Unused => false,
+        TicketState::Absent | TicketState::Rejected(_) => trail.subject == Some(SubjectKind::Device),
+    }
+}
+
+/// The rows of the table in the order in which they are asked.
+fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
+    let Decision { engine, reason, trail, issue: _ } = decision;
+    let target = match (trail.target, app.rules.targets.len()) {
+        (Some(at), _) => {
+            let target = &app.rules.targets[at];
+            format!("{} sends this request to {}", target.name, target.engine)
+        }
+        (None, 0) => "the app has no targets".to_owned(),
+        (None, 1) => "the app's only target does not name this request".to_owned(),
+        (None, targets) => format!("none of the app's {targets} targets names this request"),
+    };
+    let cohort = match trail.bucket {
+        None => "nobody to place: no key, no ticket, and no page is loaded".to_owned(),
+        Some(bucket) => {
+            let (share, engine) = (trail.share, trail.share.engine_for(bucket));
+            let source = if is_random(trail) { ", thrown with dice," } else { "" };
+            let relation = match engine {
+                Engine::Identity => "below",
+                Engine::Classic => "not below",
+            };
+            format!("bucket {bucket}{source} is {relation} the share of {share}: {engine}")
+        }
+    };
+    let default = match reason {
+        Reason::Default => format!("nothing to go by: {engine}"),
+        Reason::Target | Reason::Cohort | Reason::Failover => "not asked".to_owned(),
+    };
+    [(Reason::Target, target), (Reason::Cohort, cohort), (Reason::Default, default)]
+        .map(|(row, saw)| RowView { row: row.as_str(), decided: row == *reason, saw })
+        .into()
+}
+
+fn notes(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Vec<String> {
+    let Decision { reason, trail, .. } = decision;
+    let mut notes = Vec::new();
+    let mints = app.rules.keys.last() == Some(&KeySource::Device);
+    let chance = trail.share;
+    match reason {
+        Reason::Cohort if is_random(trail) => notes.push(format!(
+            "a browser without a key or a ticket is placed at random, on identity with a probability of \
+             {chance}: this is one throw of the dice, and the next browser gets another"
+        )),
+        Reason::Default if mints => notes.push(format!(
+            "a browser that loads a page would be placed at random, on identity with a probability of {chance}"
+        )),
+        Reason::Target | Reason::Cohort | Reason::Default | Reason::Failover => {}
+    }
+    // The commonest surprise: the name is on the list, and the rule does not apply.
+    if let (Some(key), Some(kind)) = (key, trail.subject)
+        && kind.is_claimed()
+    {
+        let listing =
+            app.rules.targets.iter().filter(|target| !target.claimed && target.subjects.contains(key));
+        notes.extend(listing.map(|target| {
+            format!(
+                "{} lists this subject, but anybody can claim a {} key: it counts with claimed = true",
+                target.name,
+                kind.as_str()
+            )
+        }));
+    }
+    notes
+}

@@ -1,0 +1,124 @@
+//! What operators see: the only types of the program that are written as JSON, or read from it.
+//!
+//! No secret is in any of them. Fields are only ever added; a reader must ignore what it does not know.
+
+mod explanation;
+mod status;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Problem, print};
+use crate::control::Outcome;
+use crate::runtime::snapshot::Snapshot;
+
+pub use explanation::{ExplainQuery, ExplanationView, IssueView, RowView, TicketView};
+pub use status::{
+    AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, PoolReadyView, PoolView, ReadyView,
+    StatusView,
+};
+
+/// An error answer (RFC 9457).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RefusalView<'a> {
+    /// The status in words.
+    pub title: &'a str,
+    /// The status.
+    pub status: u16,
+    /// What is wrong.
+    pub detail: &'a str,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'a str>,
+}
+
+/// What became of a look at the configuration; also `POST /api/v1/reload`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct LookView {
+    /// `applied`, `unchanged` or `rejected`.
+    pub result: String,
+    /// The generation that runs.
+    pub generation: u64,
+    /// What changed, a line each.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// What is odd about it, as `cutover check` shows it.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Why it was rejected, as `cutover check` shows it.
+    #[serde(default)]
+    pub problems: Option<String>,
+}
+
+impl LookView {
+    /// What became of it.
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome.clone() {
+            Outcome::Applied { generation, changes, warnings } => {
+                Self { result: "applied".to_owned(), generation, changes, warnings, problems: None }
+            }
+            Outcome::Unchanged { generation } => {
+                Self { result: "unchanged".to_owned(), generation, ..Self::default() }
+            }
+            Outcome::Rejected { generation, problems } => {
+                let problems = Some(problems);
+                Self { result: "rejected".to_owned(), generation, problems, ..Self::default() }
+            }
+        }
+    }
+}
+
+/// `GET /api/v1/config`
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigView {
+    /// The number of the running configuration.
+    pub generation: u64,
+    /// Its digest.
+    pub hash: String,
+    /// All of it, with every default filled in; of secrets the paths only.
+    pub toml: String,
+}
+
+impl ConfigView {
+    /// The running one.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            generation: snapshot.generation,
+            hash: snapshot.hash.clone(),
+            toml: print::effective(&snapshot.config),
+        }
+    }
+}
+
+/// A mistake in a configuration file.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProblemView<'a> {
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// The file.
+    pub file: &'a str,
+    /// The key path; empty for the file as a whole.
+    pub key: &'a str,
+    /// 1-based.
+    pub line: Option<usize>,
+    /// 1-based, in characters.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: &'a str,
+    /// What to do.
+    pub hint: Option<&'a str>,
+}
+
+impl<'a> From<&'a Problem> for ProblemView<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        let Problem { severity, file, key, place, message, hint } = problem;
+        Self {
+            severity: severity.as_str(),
+            file,
+            key,
+            line: place.as_ref().map(|place| place.line),
+            column: place.as_ref().map(|place| place.column),
+            message,
+            hint: hint.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What runs, and whether it is ready.
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::AdminState;
+use crate::admin::views::LookView;
+use crate::ambient::Moment;
+use crate::config::model::App as AppConfig;
+use crate::control::LastLook;
+use crate::decide::engine::Engine;
+use crate::runtime::snapshot::{App, Snapshot};
+
+/// Something for each of the two engines.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ByEngine<T> {
+    /// For the Classic engine.
+    pub classic: T,
+    /// For the Identity engine.
+    pub identity: T,
+}
+
+impl<T> ByEngine<T> {
+    fn of(mut view: impl FnMut(Engine) -> T) -> Self {
+        Self { classic: view(Engine::Classic), identity: view(Engine::Identity) }
+    }
+}
+
+/// `GET /readyz`
+#[derive(Clone, Debug, Serialize)]
+pub struct ReadyView {
+    /// Whether new requests are welcome.
+    pub ready: bool,
+    /// Whether the process is about to end.
+    pub draining: bool,
+    /// The apps, in file order.
+    pub apps: Vec<AppReadyView>,
+}
+
+/// What of an app is ready.
+#[derive(Clone, Debug, Serialize)]
+pub struct AppReadyView {
+    /// Its name.
+    pub name: String,
+    /// Its engines.
+    pub engines: ByEngine<PoolReadyView>,
+}
+
+/// What of an engine is ready.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PoolReadyView {
+    /// How many endpoints it has.
+    pub endpoints: usize,
+    /// How many of them may be asked.
+    pub ready: usize,
+}
+
+impl ReadyView {
+    /// As it is now.
+    pub fn of(state: &AdminState) -> Self {
+        let draining = state.drain.has_begun();
+        let apps = state.live.load().apps.iter().map(AppReadyView::of).collect();
+        Self { ready: !draining, draining, apps }
+    }
+}
+
+impl AppReadyView {
+    fn of(app: &App) -> Self {
+        let engines = ByEngine::of(|engine| {
+            let endpoints = app.pool(engine).endpoints.len();
+            // Nothing ejects an endpoint yet: each may be asked.
+            PoolReadyView { endpoints, ready: endpoints }
+        });
+        Self { name: app.name.clone(), engines }
+    }
+}
+
+/// `GET /api/v1/status`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct StatusView {
+    /// The program's version.
+    pub version: String,
+    /// The number of the running configuration.
+    pub generation: u64,
+    /// Its digest, by which replicas are compared.
+    pub hash: String,
+    /// When the process started, in seconds since the Unix epoch.
+    pub started_at: u64,
+    /// For how long it has run.
+    pub uptime_seconds: u64,
+    /// How many workers run.
+    pub workers: usize,
+    /// Where requests are accepted, as configured.
+    pub listeners: Vec<String>,
+    /// Downstream connections that are open.
+    pub connections: usize,
+    /// Whether the process is about to end.
+    pub draining: bool,
+    /// The newest look at the configuration.
+    pub configuration: ConfigurationView,
+    /// The apps, in file order.
+    pub apps: Vec<AppView>,
+}
+
+/// The newest look at the configuration.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ConfigurationView {
+    /// When, in seconds since the Unix epoch.
+    pub looked_at: u64,
+    /// What made us look: `start`, `file`, `signal` or `admin`.
+    pub origin: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub look: LookView,
+}
+
+/// One app.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct AppView {
+    /// Its name.
+    pub name: String,
+    /// The hosts it claims; empty: every host that no other app claims.
+    pub hosts: Vec<String>,
+    /// How much of the line belongs to the Identity engine, as operators write it.
+    pub percent: String,
+    /// The same, 0 … 1.
+    pub ratio: f64,
+    /// Where it looks for a subject's key.
+    pub keys: Vec<String>,
+    /// Raised to forget every ticket.
+    pub epoch: u32,
+    /// The names of its targets, in order.
+    pub targets: Vec<String>,
+    /// Its engines.
+    pub engines: ByEngine<PoolView>,
+}
+
+/// The endpoints of one engine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PoolView {
+    /// In file order.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct EndpointView {
+    /// Where it is.
+    pub url: String,
+    /// Its part of the requests relative to the others of its engine.
+    pub weight: u32,
+    /// Requests in flight.
+    pub in_flight: usize,
+}
+
+impl StatusView {
+    /// As it is now.
+    pub fn of(state: &AdminState, now: Moment) -> Self {
+        let AdminState { live, metrics: _, control, drain, started, workers } = state;
+        let snapshot = live.load();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: snapshot.generation,
+            hash: snapshot.hash.clone(),
+            started_at: started.wall,
+            uptime_seconds: now.monotonic.saturating_duration_since(started.monotonic).as_secs(),
+            workers: *workers,
+            listeners: snapshot.config.listeners.iter().map(|listener| listener.bind.to_string()).collect(),
+            connections: drain.open(),
+            draining: drain.has_begun(),
+            configuration: ConfigurationView::of(&control.last()),
+            apps: AppView::all(&snapshot),
+        }
+    }
+}
+
+impl ConfigurationView {
+    fn of(last: &LastLook) -> Self {
+        let LastLook { at, origin, outcome } = last;
+        Self { looked_at: *at, origin: origin.as_str().to_owned(), look: LookView::of(outcome) }
+    }
+}
+
+impl AppView {
+    fn all(snapshot: &Snapshot) -> Vec<Self> {
+        // Snapshots keep the order of the configuration they are built from.
+        snapshot.config.apps.iter().zip(&snapshot.apps).map(|(config, app)| Self::of(config, app)).collect()
+    }
+
+    fn of(config: &AppConfig, app: &App) -> Self {
+        Self {
+            name: config.name.clone(),
+            hosts: config.hosts.iter().map(ToString::to_string).collect(),
+            percent: config.share.to_string(),
+            ratio: config.share.ratio(),
+            keys: config.keys.iter().map(ToString::to_string).collect(),
+            epoch: config.epoch,
+            targets: config.targets.iter().map(|target| target.name.clone()).collect(),
+            engines: ByEngine::of(|engine| {
+                let specs = &config.pool(engine).endpoints;
+                let endpoints = specs.iter().zip(&app.pool(engine).endpoints);
+                let view = endpoints.map(|(spec, endpoint)| EndpointView {
+                    url: endpoint.label.clone(),
+                    weight: spec.weight,
+                    in_flight: endpoint.load(),
+                });
+                PoolView { endpoints: view.collect() }
+            }),
+        }
+    }
+}

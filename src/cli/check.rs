@@ -1,0 +1,73 @@
+//! `cutover check`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::render::{self, count};
+use crate::config::model::{App, Config};
+use crate::config::{self, print};
+
+/// Apps that the summary names; whoever has more knows them.
+const NAMED: usize = 8;
+
+/// Find every mistake of a configuration, before the proxy does
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  cutover check cutover.toml\n  cutover check --print cutover.toml")]
+pub(super) struct Args {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the configuration with every default filled in
+    #[arg(long)]
+    print: bool,
+}
+
+pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
+    let Args { file, print } = args;
+    let loaded = config::load(file, None)?;
+    render::warnings(&loaded.warnings);
+    let effective = print.then(|| print::effective(&loaded.config));
+    let summary = format!("{} is valid: {}", file.display(), summary(&loaded.config));
+    if json {
+        render::json_data(&json!({
+            "file": loaded.name,
+            "hash": loaded.hash,
+            "listeners": loaded.config.listeners.iter().map(|listener| listener.bind.to_string()).collect::<Vec<_>>(),
+            "apps": loaded.config.apps.iter().map(app_json).collect::<Vec<_>>(),
+            "problems": [],
+            "warnings": render::problems(&loaded.warnings),
+            "effective": effective,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match effective {
+        None => render::data(&summary)?,
+        Some(effective) => {
+            render::talk(&summary);
+            render::data(effective.trim_end())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn app_json(app: &App) -> serde_json::Value {
+    json!({
+        "name": app.name,
+        "hosts": app.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "percent": app.share.to_string(),
+        "ratio": app.share.ratio(),
+    })
+}
+
+fn summary(config: &Config) -> String {
+    let Config { listeners, apps, .. } = config;
+    let mut shares: Vec<String> =
+        apps.iter().take(NAMED).map(|app| format!("{} {}", app.name, app.share)).collect();
+    if apps.len() > NAMED {
+        shares.push(format!("and {} more", apps.len() - NAMED));
+    }
+    let (listeners, apps) = (count(listeners.len(), "listener"), count(apps.len(), "app"));
+    format!("{listeners}, {apps}: {}", shares.join(", "))
+}

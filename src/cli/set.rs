@@ -1,0 +1,137 @@
+//! `cutover set`
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::cli::render::{self, Failure};
+use crate::config::diff::{Verdict, diff};
+use crate::config::{self, edit};
+
+/// Change the percentage of an app in its configuration; comments and everything else stay as they are
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cutover set portal 25 --config cutover.toml\n  cutover set portal 12.5% --dry-run"
+)]
+pub(super) struct Args {
+    /// The app
+    #[arg(value_name = "APP")]
+    app: String,
+    /// How many of every hundred users the Identity engine serves, such as 25 or 12.5%
+    #[arg(value_name = "PERCENT", allow_hyphen_values = true)]
+    percent: String,
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "cutover.toml")]
+    config: PathBuf,
+    /// Show who would move, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
+    let Args { app, percent, config: path, dry_run } = args;
+    if let Some((app, workflow)) = app.split_once('/') {
+        let message = format!("{app} has no workflow {workflow}: this version splits whole apps");
+        return Err(Failure::new(message).hint(format!("cutover set {app} {percent}")).into());
+    }
+    let old = config::load(path, None)?;
+    let text = edit::set_percent(&old.text, app, percent).map_err(|error| {
+        let failure = Failure::new(format!("{}: {error}", path.display()));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    // Read as the server will read it, so that it has no reason to refuse.
+    let new = config::load_text(path, &text, Some(&old))?;
+    let plan = diff(&old.config, &new.config);
+    if let Some(refusal) = plan.refusals().first() {
+        return Err(Failure::new(refusal.message.clone()).hint(refusal.hint.clone()).into());
+    }
+    render::warnings(&new.warnings);
+
+    let changes_text = text != *old.text;
+    let write = changes_text && !dry_run;
+    if write {
+        ensure_untouched(path, &old)?;
+        replace(path, &text)?;
+    }
+    if json {
+        render::json_data(&json!({
+            "app": app,
+            "file": path,
+            "written": write,
+            "verdict": render::verdict(plan.verdict()),
+            "changes": render::changes(&plan),
+            "warnings": render::problems(&new.warnings),
+        }))?;
+    } else if plan.is_empty() {
+        render::data("nothing changes")?;
+    } else {
+        render::data(&plan.to_string())?;
+    }
+    match plan.verdict() {
+        Verdict::Unchanged | Verdict::Widens => {}
+        Verdict::MovesBack | Verdict::Reshuffles => render::talk("note: this takes users back to classic"),
+    }
+    render::talk(&match (write, dry_run) {
+        (true, _) => format!("{} is written", path.display()),
+        (false, true) => format!("{} stays as it is: this was a dry run", path.display()),
+        (false, false) => format!("{} stays as it is", path.display()),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever saved the file while we were at it must not lose what they wrote.
+fn ensure_untouched(path: &Path, old: &config::Loaded) -> anyhow::Result<()> {
+    match config::load(path, Some(old)) {
+        Ok(now) if now.text == old.text => Ok(()),
+        Ok(_) | Err(_) => {
+            Err(Failure::new(format!("{} was changed by somebody else just now", path.display()))
+                .hint("look at it, and ask again")
+                .into())
+        }
+    }
+}
+
+/// Writes beside the file and renames, so that nobody ever reads half of it. A link stays a link.
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let target = fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))?;
+    let written = write_beside(&target, text);
+    written.map_err(|error| {
+        let failure = Failure::new(format!("cannot replace {}: {error}", target.display()));
+        match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                failure.hint("change it where it is made, such as a ConfigMap or a repository")
+            }
+            io::ErrorKind::ResourceBusy => {
+                failure.hint("the file is mounted by itself: mount its folder instead, or use an editor")
+            }
+            // Foreign and open-ended: the system's own words must do.
+            _ => failure,
+        }
+        .into()
+    })
+}
+
+fn write_beside(target: &Path, text: &str) -> io::Result<()> {
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    let before = fs::metadata(target)?;
+    let mut file = tempfile::Builder::new().prefix(".cutover-").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    // Only root may give files away; for everybody else the owner is the same, or cannot be.
+    let _ = fchown(file.as_file(), Some(before.uid()), Some(before.gid()));
+    file.as_file().set_permissions(before.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(target)?;
+    // The new name is safe when the folder is; not every file system can promise that.
+    if let Ok(folder) = OpenOptions::new().read(true).open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Message heads on the wire (RFC 9112 2 to 5): requests are written, responses are read. Pure: bytes in, bytes
+//! or values out.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+
+/// Most header lines in a response head or trailer section. Generous: engines are ours, but one that goes mad
+/// must not take our memory with it.
+pub const MOST_LINES: usize = 256;
+
+/// Most bytes of a response head or trailer section.
+pub const MOST_BYTES: usize = 64 * 1024;
+
+/// What an engine sent is not HTTP/1.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub &'static str);
+
+/// How a request's body is told from what follows it (RFC 9112 6).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sending {
+    /// There is none.
+    Nothing,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// Writes a request head. Framing headers are ours to write: whatever the map says of them is left out.
+pub fn write_request(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap, sending: Sending) {
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in headers {
+        if *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING {
+            continue;
+        }
+        write_line(out, name, value);
+    }
+    match sending {
+        // RFC 9110 8.6: methods that expect a body say when there is none.
+        Sending::Nothing if [Method::POST, Method::PUT, Method::PATCH].contains(method) => {
+            out.extend_from_slice(b"content-length: 0\r\n");
+        }
+        Sending::Nothing => {}
+        Sending::Length(length) => {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(length.to_string().as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        Sending::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one field line.
+pub fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A response head.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// The header lines.
+    pub headers: HeaderMap,
+    /// How long the head was, in bytes.
+    pub length: usize,
+}
+
+/// Reads a response head from the start of `bytes`. `None` when more bytes are needed.
+pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
+    let mut lines = [const { std::mem::MaybeUninit::uninit() }; MOST_LINES];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut lines,
+    );
+    let length = match parsed {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.len() > MOST_BYTES => return Err(Malformed("head too large")),
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header lines")),
+        Err(_) => return Err(Malformed("not a response head")),
+    };
+    let code = response.code.ok_or(Malformed("no status"))?;
+    Ok(Some(ResponseHead {
+        status: StatusCode::from_u16(code).map_err(|_| Malformed("bad status"))?,
+        version: if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 },
+        headers: header_map(&bytes[..length], response.headers)?,
+        length,
+    }))
+}
+
+/// Reads a trailer section (RFC 9112 7.1.2), to the empty line that ends it. `None` when more bytes are needed.
+pub fn read_trailers(bytes: &[u8]) -> Result<Option<(HeaderMap, usize)>, Malformed> {
+    let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
+    match httparse::parse_headers(bytes, &mut lines) {
+        Ok(httparse::Status::Complete((length, lines))) => {
+            Ok(Some((header_map(&bytes[..length], lines)?, length)))
+        }
+        Ok(httparse::Status::Partial) if bytes.len() > MOST_BYTES => Err(Malformed("trailers too large")),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(_) => Err(Malformed("bad trailers")),
+    }
+}
+
+/// The values are slices of one copy of the head, so that the buffer it was read into can be used again at once.
+fn header_map(head: &[u8], lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
+    let copy = Bytes::copy_from_slice(head);
+    let base = head.as_ptr() as usize;
+    let mut headers = HeaderMap::with_capacity(lines.len() + 4);
+    for line in lines {
+        let name =
+            HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
+        // The parser's values lie within the head.
+        let start = (line.value.as_ptr() as usize).wrapping_sub(base);
+        let value = match copy.len().checked_sub(line.value.len()) {
+            Some(last) if start <= last => copy.slice(start..start + line.value.len()),
+            Some(_) | None => Bytes::copy_from_slice(line.value),
+        };
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed("bad header value"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Whether the engine keeps the connection open after this response (RFC 9112 9.3).
+pub fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
+    let mut keep_alive = version == Version::HTTP_11;
+    for line in headers.get_all(CONNECTION) {
+        for option in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if option.eq_ignore_ascii_case(b"close") {
+                return false;
+            }
+            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+    keep_alive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(method: Method, sending: Sending) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("portal"));
+        headers.insert("content-length", HeaderValue::from_static("99"));
+        headers.insert("transfer-encoding", HeaderValue::from_static("gzip"));
+        let mut out = Vec::new();
+        write_request(&mut out, &method, &Uri::from_static("/a?b=%20"), &headers, sending);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn the_framing_of_a_request_is_ours_to_write() {
+        assert_eq!(written(Method::GET, Sending::Nothing), "GET /a?b=%20 HTTP/1.1\r\nhost: portal\r\n\r\n");
+        let head = |framing| format!("POST /a?b=%20 HTTP/1.1\r\nhost: portal\r\n{framing}\r\n\r\n");
+        assert_eq!(written(Method::POST, Sending::Nothing), head("content-length: 0"));
+        assert_eq!(written(Method::POST, Sending::Length(7)), head("content-length: 7"));
+        assert_eq!(written(Method::POST, Sending::Chunked), head("transfer-encoding: chunked"));
+    }
+
+    #[test]
+    fn a_response_head_is_read_whole_or_not_at_all() {
+        let bytes = b"HTTP/1.1 200 OK\r\nA: 1\r\nset-cookie: x\r\nSet-Cookie: y\r\n\r\nbody";
+        for cut in 0..bytes.len() - 4 {
+            assert!(read_response(&bytes[..cut]).expect("well-formed").is_none(), "cut at {cut}");
+        }
+        let head = read_response(bytes).expect("well-formed").expect("whole");
+        assert_eq!((head.status, head.version, head.length), (StatusCode::OK, Version::HTTP_11, bytes.len() - 4));
+        assert_eq!(head.headers["a"], "1");
+        assert_eq!(head.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn garbage_is_malformed() {
+        for bytes in [
+            &b"\0\x01\x02"[..],
+            b"HTTP/1.1 abc OK\r\n\r\n",
+            b"HTTP/1.1 099 Low\r\n\r\n",
+            b"HTTP/2.0 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nbad name: 1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: 1\r\n folded\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nname : 1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: \0\r\n\r\n",
+        ] {
+            assert!(read_response(bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
+        }
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: 1\r\n".repeat(MOST_LINES + 1));
+        assert!(read_response(many.as_bytes()).is_err());
+        let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_BYTES));
+        assert!(read_response(long.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_connection_is_kept_as_the_response_says() {
+        for (version, connection, kept) in [
+            (Version::HTTP_11, "", true),
+            (Version::HTTP_11, "x, Close", false),
+            (Version::HTTP_11, "keep-alive, close", false),
+            (Version::HTTP_10, "", false),
+            (Version::HTTP_10, "Keep-Alive", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONNECTION, HeaderValue::from_static(connection));
+            assert_eq!(keeps_alive(version, &headers), kept, "{version:?} {connection:?}");
+        }
+    }
+}
