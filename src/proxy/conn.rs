@@ -117,8 +117,8 @@ pub async fn serve(
 
     let service = service_fn(move |request| handle(Rc::clone(&downstream), request));
     let connection = http1::Builder::new()
-        // Heads and small bodies leave in one write; `pipeline_flush` would do the same, but never stops buffering
-        // for a client that reads slowly.
+        // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
+        // written, also a 400, for as long as more lies in the read buffer, and buffers bodies without a bound.
         .writev(false)
         .max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes))
         .max_header_size(limits.header_bytes)

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{CACHE_CONTROL, FORWARDED, SET_COOKIE};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ids::is_traceparent;
