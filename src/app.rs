@@ -203,6 +203,7 @@ impl App {
             let _ = thread.join();
         }
         self.access.close(LOG_PATIENCE);
+        ambient.expire();
         ShutdownEnded { took: ambient.instant().saturating_duration_since(began), cut }.tell();
         cut
     }

@@ -100,6 +100,7 @@ async fn tick(worker: Rc<WorkerContext>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        worker.ambient.expire();
         worker.tick(worker.ambient.instant().saturating_duration_since(started));
     }
 }

@@ -117,7 +117,9 @@ pub async fn serve(
 
     let service = service_fn(move |request| handle(Rc::clone(&downstream), request));
     let connection = http1::Builder::new()
-        .pipeline_flush(true)
+        // Heads and small bodies leave in one write; `pipeline_flush` would do the same, but never stops buffering
+        // for a client that reads slowly.
+        .writev(false)
         .max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes))
         .max_header_size(limits.header_bytes)
         .max_headers(limits.headers)
@@ -127,6 +129,7 @@ pub async fn serve(
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = poll_fn(|context| {
+        worker.ambient.expire();
         activity.register(context.waker());
         match connection.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(ended),

@@ -115,6 +115,7 @@ impl WorkerContext {
     /// and takes up a new generation even when no request asks for it.
     pub fn tick(&self, since_start: Duration) {
         self.clock.set(since_start);
+        self.ambient.expire();
         let now = self.ambient.instant();
         self.activities.borrow_mut().retain(|activity| {
             let in_use = Arc::strong_count(activity) > 1;

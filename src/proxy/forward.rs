@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body as _;
 
 use crate::config::model::{OnUnavailable, Timeouts};
@@ -23,6 +23,7 @@ use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::Answer;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
 
 /// What forwarding needs to know of a request.
@@ -36,7 +37,7 @@ pub struct Exchange<'a> {
     /// Notices when somebody stalls.
     pub activity: &'a Arc<Activity>,
     /// The head as engines get it.
-    pub head: &'a Request<()>,
+    pub head: &'a RequestHead,
     /// Whether the client asked to switch protocols.
     pub wants_upgrade: bool,
 }
@@ -137,12 +138,12 @@ async fn attempts(
         }
         let progress = failed.error.progress();
         match failed.body {
-            Some(untouched) if may_repeat(progress, exchange.head.method(), has_body, tries) => {
+            Some(untouched) if may_repeat(progress, &exchange.head.method, has_body, tries) => {
                 failed_at = Some(at);
                 body = untouched;
             }
             // A body of nothing is as good as new.
-            None if !has_body && may_repeat(progress, exchange.head.method(), has_body, tries) => {
+            None if !has_body && may_repeat(progress, &exchange.head.method, has_body, tries) => {
                 failed_at = Some(at);
                 body = RequestBody::none();
             }
@@ -182,7 +183,7 @@ async fn attempt(
     fresh: bool,
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
     let has_body = !body.is_end_stream();
-    let repeatable = !has_body && is_repeatable(exchange.head.method());
+    let repeatable = !has_body && is_repeatable(&exchange.head.method);
     let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
     let connection = match unused {
         Some(connection) => connection,

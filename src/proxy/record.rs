@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::decide::decision::{Decision, Reason, TicketState};
 use crate::decide::engine::Engine;
-use crate::decide::headers;
+use crate::decide::headers::{self, RequestId};
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::{AnswerKind, MethodLabel, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
 use crate::upstream::endpoint::InFlight;
+use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
 
 /// The status of a request whose client hung up before a response began: none was sent, and metrics show `none`.
@@ -43,7 +44,7 @@ pub struct Record {
     sent: u64,
     received: Option<Arc<AtomicU64>>,
     tries: u32,
-    request_id: Option<HeaderValue>,
+    request_id: Option<RequestId>,
     told: Option<Box<Told>>,
 }
 
@@ -53,7 +54,7 @@ struct Told {
     uri: Uri,
     version: Version,
     host: Option<HeaderValue>,
-    trace: Option<HeaderValue>,
+    trace: Option<String>,
     client: IpAddr,
     decision: Option<Decision>,
 }
@@ -96,19 +97,19 @@ impl Record {
     }
 
     /// The request has got a name.
-    pub fn named(&mut self, request_id: HeaderValue) {
+    pub fn named(&mut self, request_id: RequestId) {
         self.request_id = Some(request_id);
     }
 
     /// The request's name.
-    pub fn request_id(&self) -> Option<&HeaderValue> {
+    pub fn request_id(&self) -> Option<&RequestId> {
         self.request_id.as_ref()
     }
 
     /// The request belongs to a trace.
-    pub fn traced(&mut self, headers: &HeaderMap) {
+    pub fn traced(&mut self, head: &RequestHead) {
         if let Some(told) = &mut self.told {
-            told.trace = headers.get(headers::TRACEPARENT).cloned();
+            told.trace = headers::trace_id(&head.headers, &head.lines).map(str::to_owned);
         }
     }
 
@@ -208,8 +209,6 @@ impl Drop for Record {
         }
         let Some(told) = &self.told else { return };
         let decision = told.decision.as_ref();
-        let trace =
-            told.trace.as_ref().and_then(|trace| trace.to_str().ok()).and_then(|trace| trace.get(3..35));
         self.worker.access.record(&AccessRecord {
             unix_millis: self.worker.ambient.unix_millis(),
             app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),
@@ -230,8 +229,8 @@ impl Drop for Record {
             client: told.client,
             endpoint: self.at.as_ref().map(|(endpoint, _)| endpoint.shared.label.as_str()),
             retries: self.tries.saturating_sub(1),
-            request_id: self.request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
-            trace_id: trace,
+            request_id: self.request_id.as_ref().map_or(b"", RequestId::as_bytes),
+            trace_id: told.trace.as_deref(),
             protocol: told.version,
         });
     }
