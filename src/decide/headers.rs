@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::decide::cookies;
 use crate::decide::engine::Engine;
+use crate::decide::host::host_of;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -70,9 +71,8 @@ impl Trust {
     /// ends the search: what stands to its left was written by somebody unknown.
     pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut client = peer;
-        let mut entries = forwarded_for(headers);
-        while let Some(entry) = entries.pop() {
-            let Some(address) = address_of(entry) else { break };
+        for entry in forwarded_for(headers).into_iter().rev() {
+            let Some(address) = std::str::from_utf8(entry).ok().and_then(address_of) else { break };
             client = address;
             if !self.includes(address) {
                 break;
@@ -82,23 +82,27 @@ impl Trust {
     }
 }
 
-/// All entries of the forwarding chain, leftmost first.
-fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
-    let lines: Vec<&str> =
-        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
-    if !lines.is_empty() {
-        return lines.into_iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+/// All entries of the forwarding chain, leftmost first. They are bytes: a line that is no text still holds, behind
+/// what a client wrote there, what the proxies appended.
+fn forwarded_for(headers: &HeaderMap) -> Vec<&[u8]> {
+    if headers.contains_key(X_FORWARDED_FOR) {
+        return items(headers, &X_FORWARDED_FOR).map(<[u8]>::trim_ascii).collect();
     }
-    let elements =
-        headers.get_all(FORWARDED).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
-    elements.map(|element| forwarded_parameter(element, "for").unwrap_or("unknown")).collect()
+    items(headers, &FORWARDED).map(|element| forwarded_parameter(element, b"for").unwrap_or(b"unknown")).collect()
+}
+
+/// The items of all lines of a header, as they came.
+fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers.get_all(name).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
 }
 
 /// A parameter of one `Forwarded` element, without quotes.
-fn forwarded_parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
-    element.split(';').find_map(|pair| {
-        let (found, value) = pair.split_once('=')?;
-        found.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+fn forwarded_parameter<'a>(element: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    element.split(|byte| *byte == b';').find_map(|pair| {
+        let equals = memchr::memchr(b'=', pair)?;
+        let (found, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").unwrap_or(value);
+        found.eq_ignore_ascii_case(name).then(|| value.strip_suffix(b"\"").unwrap_or(value))
     })
 }
 
@@ -116,14 +120,13 @@ fn address_of(entry: &str) -> Option<IpAddr> {
 
 /// Whether a trusted peer says that the client reached it over TLS.
 pub fn forwarded_over_tls(headers: &HeaderMap) -> bool {
-    if let Some(proto) = headers.get(X_FORWARDED_PROTO) {
-        // The peer is the last hop, and appends: its own word stands last.
-        let last = proto.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    // The peer is the last hop, and appends: its own word stands last, on whatever line.
+    if headers.contains_key(X_FORWARDED_PROTO) {
+        let last = items(headers, &X_FORWARDED_PROTO).last().unwrap_or_default();
         return last.trim_ascii().eq_ignore_ascii_case(b"https");
     }
-    let last = headers.get_all(FORWARDED).iter().next_back().and_then(|line| line.to_str().ok());
-    let proto = last.and_then(|line| forwarded_parameter(line.rsplit(',').next()?, "proto"));
-    proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+    let last = items(headers, &FORWARDED).last().and_then(|element| forwarded_parameter(element, b"proto"));
+    last.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
 }
 
 /// What was asked of this hop alone, found while its headers were taken away.
@@ -146,7 +149,7 @@ pub fn strip_request(headers: &mut HeaderMap, keys: &[HeaderName], peer_is_trust
         found.note(name, keys);
     }
     if found.connection {
-        let names_upgrade = strip_named_by_connection(headers);
+        let names_upgrade = strip_named_by_connection(headers, keys);
         if names_upgrade {
             hop.upgrade = headers.get(UPGRADE).cloned();
         }
@@ -204,8 +207,9 @@ impl Found {
 }
 
 /// Removes what the `Connection` lines name, and those lines; says whether they name `upgrade`. All lines
-/// count: a name in a second line is as hop-by-hop as one in the first.
-fn strip_named_by_connection(headers: &mut HeaderMap) -> bool {
+/// count: a name in a second line is as hop-by-hop as one in the first. `keys` say who a user is, and are as
+/// protected as the rest: whether they stay is for the peer's trust to decide.
+fn strip_named_by_connection(headers: &mut HeaderMap, keys: &[HeaderName]) -> bool {
     let mut names_upgrade = false;
     let mut named: Vec<HeaderName> = Vec::new();
     for line in headers.get_all(CONNECTION) {
@@ -223,6 +227,7 @@ fn strip_named_by_connection(headers: &mut HeaderMap) -> bool {
             }
             if let Ok(name) = HeaderName::from_bytes(option)
                 && !PROTECTED.contains(&name.as_str())
+                && !keys.contains(&name)
             {
                 named.push(name);
             }
@@ -384,7 +389,8 @@ impl Forwarder {
             IpAddr::V4(address) => format!("for={address}"),
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         };
-        if let Some(host) = host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\'])) {
+        // Whatever else a client calls a host could end the element and begin one of its own.
+        if let Some(host) = host.and_then(|host| host.to_str().ok()).filter(|host| host_of(host).is_some()) {
             let quote = if host.contains([':', '[']) { "\"" } else { "" };
             text.push_str(&format!(";host={quote}{host}{quote}"));
         }
@@ -410,7 +416,7 @@ fn joined(headers: &HeaderMap, name: &HeaderName, item: &HeaderValue) -> HeaderV
 /// Names the request for our logs and the engine's. A client's own name is kept when it is safe to write
 /// anywhere (visible ASCII without quotes, at most 128 bytes); `roll` makes one otherwise.
 pub fn ensure_request_id(headers: &mut HeaderMap, roll: impl Fn() -> u64) -> HeaderValue {
-    if let Some(given) = headers.get(X_REQUEST_ID)
+    if let Some(given) = only(headers, &X_REQUEST_ID)
         && is_safe_id(given.as_bytes())
     {
         return given.clone();
@@ -423,6 +429,12 @@ pub fn ensure_request_id(headers: &mut HeaderMap, roll: impl Fn() -> u64) -> Hea
     id
 }
 
+/// The only line of a header: of several, the engine might believe another one than we do.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
 fn is_safe_id(id: &[u8]) -> bool {
     (1..=128).contains(&id.len())
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(byte))
@@ -431,7 +443,7 @@ fn is_safe_id(id: &[u8]) -> bool {
 /// Continues the client's trace, or begins one that is not sampled (W3C Trace Context 3.2). We record no span
 /// of our own yet, so a valid parent is passed on as it came.
 pub fn ensure_traceparent(headers: &mut HeaderMap, roll: impl Fn() -> u64) {
-    if headers.get(TRACEPARENT).is_some_and(|given| is_traceparent(given.as_bytes())) {
+    if only(headers, &TRACEPARENT).is_some_and(|given| is_traceparent(given.as_bytes())) {
         return;
     }
     let mut parent = *b"00-00000000000000000000000000000000-0000000000000000-00";
@@ -486,7 +498,7 @@ pub fn strip_response(headers: &mut HeaderMap) {
         }
     }
     if connection {
-        strip_named_by_connection(headers);
+        strip_named_by_connection(headers, &[]);
     }
     if hop_by_hop {
         for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
@@ -513,24 +525,21 @@ pub fn set_our_cookie(headers: &mut HeaderMap, line: String) {
     let Ok(line) = HeaderValue::try_from(line) else { return };
     headers.append(SET_COOKIE, line);
 
-    let mut directives: Vec<&str> = Vec::new();
+    let mut directives: Vec<&[u8]> = Vec::new();
     let mut is_private = false;
-    let lines: Vec<HeaderValue> = headers.get_all(CACHE_CONTROL).iter().cloned().collect();
-    for line in &lines {
-        for directive in line.to_str().unwrap_or_default().split(',').map(str::trim) {
-            let name = directive.split('=').next().unwrap_or_default().trim();
-            if directive.is_empty() || name.eq_ignore_ascii_case("public") || name.eq_ignore_ascii_case("s-maxage") {
-                continue;
-            }
-            // `private="field"` covers only that field: ours must be the bare one.
-            is_private |= directive.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store");
-            directives.push(directive);
+    for directive in items(headers, &CACHE_CONTROL).map(<[u8]>::trim_ascii) {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        if directive.is_empty() || name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage") {
+            continue;
         }
+        // `private="field"` covers only that field: ours must be the bare one.
+        is_private |= directive.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store");
+        directives.push(directive);
     }
     if !is_private {
-        directives.push("private");
+        directives.push(b"private");
     }
-    if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
+    if let Ok(value) = HeaderValue::from_bytes(&directives.join(&b", "[..])) {
         headers.insert(CACHE_CONTROL, value);
     }
 }

@@ -64,6 +64,9 @@ fn a_key_header_is_believed_from_a_trusted_peer_in_one_spelling_only() {
     let mut headers = map(&sent);
     strip_request(&mut headers, &keys, true);
     assert_eq!(lines(&headers), ["x-user-id: ada", "x-user-ids: kept"]);
+    let mut headers = map(&[("connection", "close, X-User-Id, x_user_id"), ("x-user-id", "ada"), ("x_user_id", "eve")]);
+    strip_request(&mut headers, &keys, true);
+    assert_eq!(lines(&headers), ["x-user-id: ada"], "a client cannot talk the proxy's word away");
 }
 
 #[test]
@@ -101,6 +104,9 @@ fn forwarded_headers_are_overwritten_for_strangers() {
     let mut other = map(&[("host", "other")]);
     forwarder.write(&mut other, false);
     assert_eq!(other[FORWARDED], "for=192.0.2.7;host=other;proto=http", "another host on the same connection");
+    let mut strange = map(&[("host", "a, for=6.6.6.6")]);
+    forwarder.write(&mut strange, false);
+    assert_eq!(strange[FORWARDED], "for=192.0.2.7;proto=http", "a host cannot begin an element of its own");
 }
 
 #[test]
@@ -138,6 +144,11 @@ fn the_client_is_the_rightmost_address_that_is_not_trusted() {
         (&[("x-forwarded-for", "6.6.6.6, garbage, 10.1.1.1")], "10.1.1.1"),
         (&[("forwarded", "for=6.6.6.6, For=\"[2001:db8::7]:1\";proto=https, for=10.1.1.1")], "2001:db8::7"),
         (&[("forwarded", "proto=https")], "10.0.0.9"),
+        // What a client writes, no text or an open quote, hides nothing that a proxy appends.
+        (&[("x-forwarded-for", "é, 198.51.100.1"), ("forwarded", "for=6.6.6.6")], "198.51.100.1"),
+        (&[("x-forwarded-for", "é"), ("forwarded", "for=6.6.6.6")], "10.0.0.9"),
+        (&[("x-forwarded-for", "6.6.6.6, é"), ("x-forwarded-for", "10.1.1.1")], "10.1.1.1"),
+        (&[("forwarded", "for=\"é, for=198.51.100.1")], "198.51.100.1"),
     ] {
         assert_eq!(trust.client(&map(sent), peer).to_string(), client, "sent {sent:?}");
     }
@@ -149,6 +160,8 @@ fn only_the_last_word_on_the_scheme_counts() {
         (&[("x-forwarded-proto", "https")][..], true),
         (&[("x-forwarded-proto", "https, http")], false),
         (&[("x-forwarded-proto", "http, HTTPS")], true),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], false),
+        (&[("forwarded", "proto=https"), ("forwarded", "é;proto=http")], false),
         (&[("forwarded", "for=1.1.1.1;proto=http, for=2.2.2.2;proto=https")], true),
         (&[("forwarded", "for=1.1.1.1;proto=https, for=2.2.2.2")], false),
         (&[], false),
@@ -164,6 +177,9 @@ fn a_request_keeps_a_safe_name_and_gets_one_otherwise() {
     let mut headers = map(&[("x-request-id", "a\"b")]);
     assert_eq!(ensure_request_id(&mut headers, || 0xA1), "00000000000000a100000000000000a1");
     assert_eq!(headers.get_all(X_REQUEST_ID).iter().count(), 1);
+    let mut headers = map(&[("x-request-id", "abc"), ("x-request-id", "def")]);
+    ensure_request_id(&mut headers, || 1);
+    assert_eq!(lines(&headers), ["x-request-id: 00000000000000010000000000000001"], "two names are none");
 }
 
 #[test]
@@ -184,6 +200,9 @@ fn a_trace_is_continued_or_begun() {
         assert_eq!(now == sent, kept, "sent {sent}");
         assert!(is_traceparent(now.as_bytes()), "{now}");
     }
+    let mut headers = map(&[("traceparent", good), ("traceparent", good)]);
+    ensure_traceparent(&mut headers, || 0x10);
+    assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1, "two parents are none");
 }
 
 #[test]
@@ -209,12 +228,13 @@ fn a_response_with_our_cookie_is_private() {
         (&[("cache-control", "public, max-age=60, S-MaxAge=600")], "max-age=60, private"),
         (&[("cache-control", "no-store")], "no-store"),
         (&[("cache-control", "private, max-age=5")], "private, max-age=5"),
+        (&[("cache-control", "no-store, x=é")], "no-store, x=é"),
         (&[("cache-control", "max-age=5"), ("cache-control", "public")], "max-age=5, private"),
         (&[("cache-control", "private=\"set-cookie\"")], "private=\"set-cookie\", private"),
     ] {
         let mut headers = map(sent);
         set_our_cookie(&mut headers, "cutover=x; Path=/".to_owned());
-        assert_eq!(headers[CACHE_CONTROL], left, "sent {sent:?}");
+        assert_eq!(headers[CACHE_CONTROL].as_bytes(), left.as_bytes(), "sent {sent:?}");
         assert_eq!(headers[SET_COOKIE], "cutover=x; Path=/");
     }
 }
