@@ -64,7 +64,7 @@ fn keeps(before: &HeaderMap, after: &HeaderMap, taken: impl Fn(&HeaderName) -> b
     for name in before.keys().filter(|name| !taken(name)) {
         assert_eq!(all(before, name.as_str()), all(after, name.as_str()), "{name} was changed");
     }
-    assert!(after.keys().all(|name| before.contains_key(name)), "a header came from nowhere");
+    assert!(after.keys().all(|name| taken(name) || before.contains_key(name)), "a header came from nowhere");
 }
 
 fn request(before: &HeaderMap, trusted: bool) {

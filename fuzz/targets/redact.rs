@@ -104,7 +104,7 @@ fuzz_target!(|data: &[u8]| {
     }
 
     // A quadratic walk over this would take many seconds.
-    if control[3] & 0xfc == 0xfc && !text.is_empty() {
+    if control[3] == 0xff && control[2] == 0xff && !text.is_empty() {
         let long = text.repeat((1 << 18) / text.len() + 1);
         let begun = cpu_milliseconds();
         let mut out = String::new();
