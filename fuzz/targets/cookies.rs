@@ -38,7 +38,8 @@ fn is_ours((name, value, _): &(Option<&[u8]>, &[u8], &[u8])) -> bool {
 
 fuzz_target!(|line: &[u8]| {
     let cookies = read(line);
-    let kept: Vec<&[u8]> = cookies.iter().filter(|cookie| !is_ours(cookie)).map(|(.., whole)| *whole).collect();
+    let kept: Vec<&[u8]> =
+        cookies.iter().filter(|cookie| !is_ours(cookie)).map(|(.., whole)| *whole).collect();
     match cookies::without_ours(line) {
         None => assert_eq!(kept.len(), cookies.len(), "one of ours was left in"),
         Some(rest) => {

@@ -52,7 +52,11 @@ fn append(map: &mut HeaderMap, name: &'static str, value: &str) {
 /// What the `Connection` lines name.
 fn options(headers: &HeaderMap) -> Vec<Vec<u8>> {
     let lines = all(headers, "connection");
-    lines.iter().flat_map(|line| line.split(|b| *b == b',')).map(|o| trim(o, SPACE).to_ascii_lowercase()).collect()
+    lines
+        .iter()
+        .flat_map(|line| line.split(|b| *b == b','))
+        .map(|o| trim(o, SPACE).to_ascii_lowercase())
+        .collect()
 }
 
 fn folded(name: &HeaderName) -> String {
@@ -96,15 +100,18 @@ fn request(before: &HeaderMap, trusted: bool) {
     }
     let others = |map: &HeaderMap| -> Vec<Vec<u8>> {
         let lines = all(map, "cookie");
-        let parts = lines.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(|part| trim(part, SPACE));
-        let name = |part: &[u8]| trim(part.split(|byte| *byte == b'=').next().unwrap_or_default(), SPACE).to_vec();
+        let parts =
+            lines.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(|part| trim(part, SPACE));
+        let name =
+            |part: &[u8]| trim(part.split(|byte| *byte == b'=').next().unwrap_or_default(), SPACE).to_vec();
         parts.filter(|part| !part.is_empty() && !cookies::is_ours(&name(part))).map(<[u8]>::to_vec).collect()
     };
     assert_eq!(others(before), others(&after), "a cookie of the engine's was changed");
     for line in all(&after, "cookie") {
         assert_eq!(cookies::without_ours(&line), None, "a cookie of ours was left");
     }
-    let asks_upgrade = before.contains_key(header::UPGRADE) && named.iter().any(|option| option == b"upgrade");
+    let asks_upgrade =
+        before.contains_key(header::UPGRADE) && named.iter().any(|option| option == b"upgrade");
     assert_eq!(hop.upgrade.is_some(), asks_upgrade);
 
     headers::restore_hop(&mut after, &hop);
@@ -130,7 +137,8 @@ fn response(before: &HeaderMap) {
             || *name == header::SET_COOKIE
             || (is_named && !is_protected && *name != header::COOKIE)
     });
-    let kept: Vec<_> = all(before, "set-cookie").into_iter().filter(|line| !cookies::sets_ours(line)).collect();
+    let kept: Vec<_> =
+        all(before, "set-cookie").into_iter().filter(|line| !cookies::sets_ours(line)).collect();
     assert_eq!(all(&after, "set-cookie"), kept);
 
     headers::set_our_cookie(&mut after, "cutover=x; Path=/".to_owned());
@@ -140,12 +148,17 @@ fn response(before: &HeaderMap) {
         .map(|directive| String::from_utf8_lossy(trim(directive, SPACE)).to_ascii_lowercase())
         .collect();
     let name = |directive: &String| directive.split('=').next().unwrap_or_default().trim().to_owned();
-    assert!(cache.iter().any(|directive| directive == "private" || name(directive) == "no-store"), "{cache:?}");
+    assert!(
+        cache.iter().any(|directive| directive == "private" || name(directive) == "no-store"),
+        "{cache:?}"
+    );
     assert!(!cache.iter().any(|directive| ["public", "s-maxage"].contains(&&*name(directive))), "{cache:?}");
     let says_no_store = |line: &Vec<u8>| {
-        line.split(|byte| *byte == b',').any(|directive| trim(directive, SPACE).eq_ignore_ascii_case(b"no-store"))
+        line.split(|byte| *byte == b',')
+            .any(|directive| trim(directive, SPACE).eq_ignore_ascii_case(b"no-store"))
     };
-    if all(before, "cache-control").iter().any(says_no_store) && !named.iter().any(|n| n == b"cache-control") {
+    if all(before, "cache-control").iter().any(says_no_store) && !named.iter().any(|n| n == b"cache-control")
+    {
         assert!(cache.iter().any(|directive| directive == "no-store"), "no-store was lost");
     }
 }
@@ -207,7 +220,10 @@ fn forward(before: &HeaderMap, trusted: bool) {
     assert_eq!(trust.client(&only, us), peer, "{:?}", all(&after, "forwarded"));
     if !trusted {
         let one = |name| String::from_utf8_lossy(&all(&after, name).concat()).into_owned();
-        assert_eq!([one("x-forwarded-for"), one("x-forwarded-proto"), one("x-forwarded-port")], [CLIENT, "http", "8080"]);
+        assert_eq!(
+            [one("x-forwarded-for"), one("x-forwarded-proto"), one("x-forwarded-port")],
+            [CLIENT, "http", "8080"]
+        );
         let host = before.get("host").map(|host| host.as_bytes().to_vec());
         assert_eq!(all(&after, "x-forwarded-host"), host.into_iter().collect::<Vec<_>>());
         only.remove("x-forwarded-proto");

@@ -21,7 +21,12 @@ fn canonical(found: &[u8]) -> Option<String> {
     (!key.is_empty()).then_some(key)
 }
 
-fn by_the_book(source: &KeySource, query: Option<&str>, headers: &HeaderMap, trusted: bool) -> Option<String> {
+fn by_the_book(
+    source: &KeySource,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    trusted: bool,
+) -> Option<String> {
     match source {
         KeySource::Header(name) => {
             let lines = all(headers, name.as_str());
@@ -38,7 +43,8 @@ fn by_the_book(source: &KeySource, query: Option<&str>, headers: &HeaderMap, tru
         KeySource::Query(name) => {
             let first = query?.split('&').find_map(|pair| {
                 let (found, value) = pair.split_once('=')?;
-                (percent_decode(found.as_bytes()) == name.as_bytes()).then(|| percent_decode(value.as_bytes()))
+                (percent_decode(found.as_bytes()) == name.as_bytes())
+                    .then(|| percent_decode(value.as_bytes()))
             });
             canonical(&first?)
         }
@@ -48,7 +54,8 @@ fn by_the_book(source: &KeySource, query: Option<&str>, headers: &HeaderMap, tru
             let [line] = &lines[..] else { return None };
             let (scheme, token) = line.split_at_checked(7)?;
             let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
-            let claim = cutover::decide::identify::claim_of(trim(token, SPACE), claim).filter(|_| is_bearer)?;
+            let claim =
+                cutover::decide::identify::claim_of(trim(token, SPACE), claim).filter(|_| is_bearer)?;
             canonical(claim.as_bytes())
         }
         KeySource::Device => None,
@@ -79,9 +86,9 @@ fuzz_target!(|data: &[u8]| {
         secure: false,
     };
     let found = identify(&keys, &question);
-    let expected = keys.iter().find_map(|source| {
-        Some((by_the_book(source, query, &headers, peer_is_trusted)?, source.kind()))
-    });
+    let expected = keys
+        .iter()
+        .find_map(|source| Some((by_the_book(source, query, &headers, peer_is_trusted)?, source.kind())));
     assert_eq!(found.as_ref().map(|subject| (subject.key.as_str().to_owned(), subject.kind)), expected);
     let Some(subject) = found else { return };
     assert!(peer_is_trusted || subject.kind != SubjectKind::Header, "a stranger's header was believed");

@@ -47,7 +47,9 @@ fuzz_target!(|data: &[u8]| {
         // What is not asked for is skipped and not understood, so more is read than a whole parser reads; the
         // claim itself is there all the same.
         Err(_) => {
-            assert!(found.is_none() || payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'));
+            assert!(
+                found.is_none() || payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+            );
         }
     }
 });

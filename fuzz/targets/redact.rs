@@ -97,7 +97,8 @@ fuzz_target!(|data: &[u8]| {
 
     if !before.contains(['?', '#']) {
         let page = spell(PAGES[usize::from(control[0]) % PAGES.len()], control[1]);
-        let (slash, signin) = (["/", "//", "%2f", "/./"][usize::from(control[3]) & 3], spell("signin", control[1]));
+        let (slash, signin) =
+            (["/", "//", "%2f", "/./"][usize::from(control[3]) & 3], spell("signin", control[1]));
         let target = format!("{before}/{signin}{slash}{page}{slash}{SECRET}?{behind}");
         let redacted = redact(&target);
         assert!(!redacted.contains("SECRET"), "{target:?} became {redacted:?}");

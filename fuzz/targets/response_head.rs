@@ -39,7 +39,8 @@ fn check(bytes: &[u8], cut: usize, read: impl Fn(&[u8]) -> Result<Read, ()>) -> 
     assert!(headers.len() <= MOST_LINES);
     let head = &bytes[..length];
     // Every cut of a short head, and the likely ones of a long one.
-    let cuts: Vec<usize> = if length <= 512 { (0..length).collect() } else { vec![0, cut % length, length - 2, length - 1] };
+    let cuts: Vec<usize> =
+        if length <= 512 { (0..length).collect() } else { vec![0, cut % length, length - 2, length - 1] };
     for cut in cuts {
         assert_eq!(read(&head[..cut]), Ok(None), "a head cut at {cut} of {length}");
     }
@@ -72,7 +73,8 @@ fuzz_target!(|data: &[u8]| {
     let Some(headers) = check(&bytes, cut, response) else { return };
     let Ok(Some(head)) = read_response(&bytes) else { return };
     keeps_alive(head.version, &headers);
-    if let Ok(Framing::Length(length)) = Framing::of_response(&Method::GET, head.status, head.version, &headers)
+    if let Ok(Framing::Length(length)) =
+        Framing::of_response(&Method::GET, head.status, head.version, &headers)
         && length > 0
     {
         let lines = headers.get_all("content-length").iter().map(|line| line.to_str().expect("digits"));

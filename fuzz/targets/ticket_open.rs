@@ -27,12 +27,23 @@ fn value(line: &str) -> &[u8] {
 }
 
 /// Opens a value with a sealer that has two keys, and holds whatever opens against what each key seals.
-fn open(names: &CookieNames, app: &str, epoch: u32, life: Option<Duration>, given: &[u8], now: u64) -> Result<Ticket, Rejection> {
+fn open(
+    names: &CookieNames,
+    app: &str,
+    epoch: u32,
+    life: Option<Duration>,
+    given: &[u8],
+    now: u64,
+) -> Result<Ticket, Rejection> {
     let sealer = Sealer::new(&[key(1), key(2)], app, epoch, life);
     let opened = sealer.open(names, given, now);
     if let Ok(ticket) = opened {
-        let sealed = [1, 2].map(|byte| Sealer::new(&[key(byte)], app, epoch, life).set_cookie(names, &ticket));
-        assert!(sealed.iter().flatten().any(|line| value(line) == given), "opened what nobody seals: {ticket:?}");
+        let sealed =
+            [1, 2].map(|byte| Sealer::new(&[key(byte)], app, epoch, life).set_cookie(names, &ticket));
+        assert!(
+            sealed.iter().flatten().any(|line| value(line) == given),
+            "opened what nobody seals: {ticket:?}"
+        );
         let limit = life.unwrap_or(Duration::from_secs(400 * 86_400)).as_secs();
         assert!(now.saturating_sub(u64::from(ticket.issued)) <= limit, "opened a ticket that had expired");
         // A ticket that is due is one that has lived at least half its life.
@@ -75,7 +86,8 @@ fuzz_target!(|data: &[u8]| {
     } else {
         given.extend(rest.iter().skip(sealed.len()));
     }
-    let is_old = now.saturating_sub(u64::from(issued)) > life.unwrap_or(Duration::from_secs(400 * 86_400)).as_secs();
+    let is_old =
+        now.saturating_sub(u64::from(issued)) > life.unwrap_or(Duration::from_secs(400 * 86_400)).as_secs();
     let opened = open(names, APPS[app], epoch, life, &given, now);
     if given != sealed {
         assert!(opened.is_err(), "opened a changed ticket");
