@@ -91,9 +91,11 @@ pub fn write_without_ours(line: &[u8], out: &mut Vec<u8>) -> bool {
     out.len() > start
 }
 
-/// Whether a `Set-Cookie` line sets a cookie of ours.
+/// Whether a `Set-Cookie` line sets a cookie of ours. `=cutover=x` does: to a browser it is a cookie without a
+/// name, which it sends back as `cutover=x` (RFC 6265bis 5.6.3 and 5.8.3).
 pub fn sets_ours(line: &[u8]) -> bool {
-    let pair = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let pair = parts(line).next().unwrap_or_default().trim_ascii_start();
+    let pair = pair.strip_prefix(b"=").unwrap_or(pair);
     let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
     is_ours(name.trim_ascii())
 }
@@ -138,6 +140,9 @@ mod tests {
             ("__Host-cutover=x; Path=/", true),
             (" cutover = x", true),
             ("cutover", true),
+            ("=cutover=x; Path=/", true),
+            (" = cutover", true),
+            ("==cutover", false),
             ("cutovers=x", false),
             ("a=cutover=x", false),
             ("", false),

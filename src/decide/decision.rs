@@ -175,6 +175,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
             follows_user: user.is_some()
                 || matches!(ticket, TicketState::Valid(ticket) if ticket.follows_user),
             issued: u32::try_from(moment.wall).unwrap_or(u32::MAX),
+            is_current: true,
         });
 
     let trail = Trail { subject, ticket, loads_page, target, bucket, share: rules.share };

@@ -79,6 +79,13 @@ async fn serve(
     let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
+    let limits = &view.snapshot.limits;
+    if let Some(limit) = limits.body_bytes
+        && seen.content_length
+        && declared_length(&parts.headers).is_some_and(|length| length > limit)
+    {
+        return Err(ProxyError::BodyTooLarge { limit });
+    }
 
     // One connection of a browser is one roll of the dice, so that parallel first requests cannot split it; a
     // trusted proxy carries many browsers on one connection.
@@ -96,13 +103,6 @@ async fn serve(
     let decision = decide(&app.rules, &question, moment);
     record.decided(&decision);
 
-    let limits = &view.snapshot.limits;
-    if let Some(limit) = limits.body_bytes
-        && seen.content_length
-        && declared_length(&parts.headers).is_some_and(|length| length > limit)
-    {
-        return Err(ProxyError::BodyTooLarge { limit });
-    }
     let on_client = parts.extensions.remove::<OnUpgrade>();
     let hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);

@@ -18,7 +18,7 @@ use crate::decide::headers::{self, RequestId};
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
-use crate::telemetry::kinds::{AnswerKind, MethodLabel, UpstreamFailure};
+use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::head::RequestHead;
@@ -37,7 +37,10 @@ pub struct Record {
     started: Instant,
     status: u16,
     kind: Option<AnswerKind>,
-    /// Until the response's head.
+    reason: Option<Reason>,
+    /// When the endpoint was asked that was asked last.
+    asked: Option<Instant>,
+    /// From then until the response's head.
     upstream: Option<Duration>,
     /// Keeps the endpoint's load counted.
     at: Option<(Rc<WorkerEndpoint>, InFlight)>,
@@ -71,6 +74,8 @@ impl Record {
             started,
             status: NO_STATUS,
             kind: None,
+            reason: None,
+            asked: None,
             upstream: None,
             at: None,
             sent: 0,
@@ -118,15 +123,21 @@ impl Record {
         self.app = Some(app);
     }
 
-    /// An engine was chosen.
+    /// An engine was chosen. It is counted when the request ends: policy may yet let the other one serve.
     pub fn decided(&mut self, decision: &Decision) {
-        let metrics = self.metrics();
-        metrics.record_decision(decision.engine, decision.reason);
-        metrics.in_flight_started(decision.engine);
-        if let TicketState::Rejected(rejection) = decision.trail.ticket {
-            self.worker.metrics.record_ticket_rejected(rejection);
+        self.metrics().in_flight_started(decision.engine);
+        match (decision.trail.ticket, decision.reason) {
+            (TicketState::Rejected(rejection), _) => self.worker.metrics.record_ticket_rejected(rejection),
+            (TicketState::Valid(held), Reason::Cohort) => {
+                let before = decision.trail.share.engine_for(held.bucket);
+                if before != decision.engine {
+                    self.metrics().record_move(before, decision.engine, MoveCause::Identified);
+                }
+            }
+            (TicketState::Unused | TicketState::Absent | TicketState::Valid(_), _) => {}
         }
         self.engine = Some(decision.engine);
+        self.reason = Some(decision.reason);
         if let Some(told) = &mut self.told {
             told.decision = Some(*decision);
         }
@@ -138,13 +149,16 @@ impl Record {
         if let Some(before) = self.engine {
             metrics.in_flight_ended(before);
         }
-        metrics.record_decision(engine, reason);
         metrics.in_flight_started(engine);
         self.engine = Some(engine);
-        if let Some(Told { decision: Some(decision), .. }) = self.told.as_deref_mut() {
-            decision.engine = engine;
-            decision.reason = reason;
-        }
+        self.reason = Some(reason);
+    }
+
+    /// An endpoint is asked, and for how many times any has been.
+    pub fn asks(&mut self, endpoint: &Rc<WorkerEndpoint>, in_flight: InFlight, tries: u32) {
+        self.at = Some((Rc::clone(endpoint), in_flight));
+        self.tries = tries;
+        self.asked = Some(self.worker.ambient.instant());
     }
 
     /// The bytes of the request's body are counted there.
@@ -152,15 +166,14 @@ impl Record {
         self.received = received;
     }
 
-    /// An endpoint answered, after so many tries.
-    pub fn answered_by(&mut self, endpoint: &Rc<WorkerEndpoint>, tries: u32, in_flight: InFlight) {
-        let upstream = self.worker.ambient.instant().saturating_duration_since(self.started);
+    /// The endpoint that was asked has answered.
+    pub fn answered(&mut self) {
+        let Some(asked) = self.asked else { return };
+        let upstream = self.worker.ambient.instant().saturating_duration_since(asked);
         if let Some(engine) = self.engine {
             self.metrics().record_upstream(engine, upstream);
         }
         self.upstream = Some(upstream);
-        self.tries = tries;
-        self.at = Some((Rc::clone(endpoint), in_flight));
     }
 
     /// A response begins.
@@ -206,6 +219,9 @@ impl Drop for Record {
         metrics.record_request(self.engine, self.method, self.status, took);
         if let Some(engine) = self.engine {
             metrics.in_flight_ended(engine);
+            if let Some(reason) = self.reason {
+                metrics.record_decision(engine, reason);
+            }
         }
         let Some(told) = &self.told else { return };
         let decision = told.decision.as_ref();
@@ -214,7 +230,7 @@ impl Drop for Record {
             app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),
             workflow: None,
             engine: self.engine,
-            reason: decision.map(|decision| decision.reason),
+            reason: self.reason,
             subject: decision.and_then(|decision| decision.trail.subject),
             bucket: decision.and_then(|decision| decision.trail.bucket),
             method: &told.method,

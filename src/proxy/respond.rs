@@ -30,7 +30,6 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::Malformed => "The request could not be understood.",
         AnswerKind::SlowRequest => "The request took too long to arrive. Please try again.",
         AnswerKind::BodyTooLarge => "What was sent is larger than this site accepts.",
-        AnswerKind::UriTooLong => "The address is longer than this site accepts.",
         AnswerKind::HeadTooLarge => "The request's headers are larger than this site accepts.",
         AnswerKind::Misdirected => "This site is not served here.",
         AnswerKind::Internal => "Something went wrong on our side. Please try again.",

@@ -118,7 +118,8 @@ impl Chunks {
             match self {
                 Self::Size => {
                     let Some(end) = memchr::memchr(b'\n', read) else {
-                        let is_too_long = read.len() > MOST_SIZE_LINE;
+                        // One more: the carriage return is not counted.
+                        let is_too_long = read.len() > MOST_SIZE_LINE + 1;
                         return if is_too_long {
                             Err(Malformed("chunk size too long"))
                         } else {
@@ -310,5 +311,21 @@ mod tests {
             assert!(decode(coded, coded.len()).is_err(), "{:?}", String::from_utf8_lossy(coded));
         }
         assert!(decode(&b"1".repeat(2000), 2000).is_err(), "a size line without end");
+    }
+
+    #[test]
+    fn the_limit_of_a_size_line_does_not_depend_on_how_it_arrives() {
+        for (length, fits) in
+            [(MOST_SIZE_LINE - 1, true), (MOST_SIZE_LINE, true), (MOST_SIZE_LINE + 1, false)]
+        {
+            let coded = format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(length - 2));
+            for piece in [1, 7, coded.len()] {
+                assert_eq!(
+                    decode(coded.as_bytes(), piece).is_ok(),
+                    fits,
+                    "{length} bytes in pieces of {piece}"
+                );
+            }
+        }
     }
 }

@@ -113,9 +113,13 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
         bytes,
         &mut lines,
     );
+    // The limit is the same for a head that comes at once and for one that comes in pieces.
     let length = match parsed {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() > MOST_BYTES => return Err(Malformed("head too large")),
+        Ok(httparse::Status::Complete(length)) if length <= MOST_BYTES => length,
+        Ok(httparse::Status::Complete(_)) => return Err(Malformed("head too large")),
+        Ok(httparse::Status::Partial) if bytes.len() >= MOST_BYTES => {
+            return Err(Malformed("head too large"));
+        }
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header lines")),
         Err(_) => return Err(Malformed("not a response head")),
@@ -133,10 +137,11 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
 pub fn read_trailers(bytes: &[u8]) -> Result<Option<(HeaderMap, usize)>, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
     match httparse::parse_headers(bytes, &mut lines) {
-        Ok(httparse::Status::Complete((length, lines))) => {
+        Ok(httparse::Status::Complete((length, lines))) if length <= MOST_BYTES => {
             Ok(Some((header_map(&bytes[..length], lines)?, length)))
         }
-        Ok(httparse::Status::Partial) if bytes.len() > MOST_BYTES => Err(Malformed("trailers too large")),
+        Ok(httparse::Status::Complete(_)) => Err(Malformed("trailers too large")),
+        Ok(httparse::Status::Partial) if bytes.len() >= MOST_BYTES => Err(Malformed("trailers too large")),
         Ok(httparse::Status::Partial) => Ok(None),
         Err(_) => Err(Malformed("bad trailers")),
     }
@@ -237,6 +242,20 @@ mod tests {
         assert!(read_response(many.as_bytes()).is_err());
         let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_BYTES));
         assert!(read_response(long.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_limit_does_not_depend_on_how_a_head_arrives() {
+        const OF_HEAD: &str = "HTTP/1.1 200 OK\r\n";
+        for (length, fits) in [(MOST_BYTES - 1, true), (MOST_BYTES, true), (MOST_BYTES + 1, false)] {
+            let lines = |before: usize| format!("a: {}\r\n\r\n", "x".repeat(length - before - 7));
+            let head = format!("{OF_HEAD}{}", lines(OF_HEAD.len()));
+            assert_eq!(head.len(), length);
+            assert_eq!(read_response(head.as_bytes()).is_ok(), fits, "{length} bytes at once");
+            assert_eq!(read_response(&head.as_bytes()[..length - 1]).is_ok(), fits, "{length} bytes but one");
+            assert_eq!(read_trailers(lines(0).as_bytes()).is_ok(), fits, "{length} bytes of trailers");
+            assert_eq!(read_trailers(&lines(0).as_bytes()[..length - 1]).is_ok(), fits);
+        }
     }
 
     #[test]

@@ -37,12 +37,12 @@ const FORBIDDEN: [(&str, &str); 1] = [("admin", "proxy")];
 
 /// Files that may ask the machine itself, and why each may.
 const EXEMPT: [&str; 6] = [
-    "ambient.rs",                       // the clock and the dice
-    "config/source.rs",                 // the files of a configuration
-    "telemetry/metrics/process.rs",     // the kernel's own files
-    "telemetry/metrics/families.rs",    // its test reads a golden page
-    "telemetry/access_log/tests.rs",    // reads what it wrote
-    "cli/status.rs",                    // reads a token, and nothing that has a digest
+    "ambient.rs",                    // the clock and the dice
+    "config/source.rs",              // the files of a configuration
+    "telemetry/metrics/process.rs",  // the kernel's own files
+    "telemetry/metrics/families.rs", // its test reads a golden page
+    "telemetry/access_log/tests.rs", // reads what it wrote
+    "cli/status.rs",                 // reads a token, and nothing that has a digest
 ];
 
 /// Lines of code that one file may have, and the few that may have more.
@@ -92,7 +92,8 @@ fn a_file_imports_only_from_floors_below_it() {
     let mut wrong = Vec::new();
     for (name, text) in sources() {
         let room = name.split(['/', '.']).next().expect("a name");
-        let floor = floor_of(room).unwrap_or_else(|| panic!("src/{name}: give the room a floor, here and in lib.rs"));
+        let floor =
+            floor_of(room).unwrap_or_else(|| panic!("src/{name}: give the room a floor, here and in lib.rs"));
         for import in imports(&text).into_iter().filter(|import| *import != room) {
             let Some(below) = floor_of(&import) else {
                 wrong.push(format!("src/{name}: crate::{import} is no room"));

@@ -121,7 +121,8 @@ fn twenty_thousand_subjects_are_where_the_arithmetic_says_and_widening_moves_nob
 #[test]
 fn the_published_buckets_stay_where_they_are() {
     let mut lines = 0;
-    for line in include_str!("../golden/buckets_v1.csv").lines().filter(|line| !line.starts_with('#')).skip(1) {
+    for line in include_str!("../golden/buckets_v1.csv").lines().filter(|line| !line.starts_with('#')).skip(1)
+    {
         let (rest, place) = line.rsplit_once(',').expect("three columns");
         let (salt, key) = rest.split_once(',').expect("three columns");
         let found = Bucket::of(salt, &SubjectKey::new(key).expect("a key"));

@@ -13,7 +13,10 @@ fn between(engine: &Engine) -> Proxy {
 }
 
 fn trusting(engine: &Engine) -> Proxy {
-    Proxy::with(format!("{}\n[trust]\nproxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]", portal("", engine, engine)))
+    Proxy::with(format!(
+        "{}\n[trust]\nproxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]",
+        portal("", engine, engine)
+    ))
 }
 
 #[test]
@@ -149,7 +152,8 @@ fn an_underscore_is_no_way_around_what_is_stripped() {
 #[test]
 fn requests_have_a_name_and_a_trace_and_engines_are_told_the_decision() {
     let engine = Engine::answering("classic");
-    let proxy = Proxy::with(portal("keys = [\"cookie:uid\"]\npercent = 100\nannotate = true", &engine, &engine));
+    let proxy =
+        Proxy::with(portal("keys = [\"cookie:uid\"]\npercent = 100\nannotate = true", &engine, &engine));
     let mut client = proxy.client();
     client.get("/").send();
     let first = engine.last().head;
@@ -173,7 +177,12 @@ fn requests_have_a_name_and_a_trace_and_engines_are_told_the_decision() {
     ] {
         assert_eq!(second.get(name), Some(value), "{name}");
     }
-    for bad in ["x-request-id: a b", "x-request-id: <script>", "traceparent: 00-0-0-0", "traceparent: ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] {
+    for bad in [
+        "x-request-id: a b",
+        "x-request-id: <script>",
+        "traceparent: 00-0-0-0",
+        "traceparent: ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ] {
         client.get("/").header(bad).send();
         let head = engine.last().head;
         let (name, value) = bad.split_once(": ").expect("a line");
@@ -215,7 +224,9 @@ fn interim_responses_of_engines_are_counted_and_dropped() {
     assert_eq!(engine.accepts(), 1, "and harm no connection");
     eventually("they are counted", || {
         let page = proxy.ask("GET /metrics").body;
-        page.lines().any(|line| line.starts_with("cutover_upstream_interim") && line.ends_with(" 4")).then_some(())
+        page.lines()
+            .any(|line| line.starts_with("cutover_upstream_interim") && line.ends_with(" 4"))
+            .then_some(())
     });
 }
 
@@ -229,7 +240,8 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let proxy = between(&engine);
     let mut client = proxy.client();
-    let requests: String = (0..50).map(|number| format!("GET /{number} HTTP/1.1\r\nhost: a\r\n\r\n")).collect();
+    let requests: String =
+        (0..50).map(|number| format!("GET /{number} HTTP/1.1\r\nhost: a\r\n\r\n")).collect();
     client.wire.send(requests);
     for number in 0..50 {
         assert_eq!(client.read("GET").expect("an answer").text(), format!("/{number}"));
@@ -317,7 +329,11 @@ fn a_switched_protocol_is_carried_both_ways() {
     let head = wire.head().expect("an answer");
     assert_eq!((head.status(), head.get("sec-websocket-accept")), (101, Some("abc")));
     assert_eq!(head.get("upgrade"), Some("websocket"));
-    assert!(head.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")), "{}", head.text);
+    assert!(
+        head.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")),
+        "{}",
+        head.text
+    );
     assert_eq!(wire.take(7).as_deref(), Some(&b"welcome"[..]), "what stood right behind the 101");
     assert_eq!(wire.take(4).as_deref(), Some(&b"1234"[..]));
     for number in 0..50 {

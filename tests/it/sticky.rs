@@ -18,7 +18,11 @@ fn engines() -> (Engine, Engine) {
 /// Who fills the first tests: a proxy whose share is a half.
 fn half() -> (Engine, Engine, Proxy) {
     let (classic, identity) = engines();
-    let proxy = Proxy::with(portal("salt = \"portal-2026\"\nkeys = [\"cookie:uid\", \"device\"]\npercent = 50", &classic, &identity));
+    let proxy = Proxy::with(portal(
+        "salt = \"portal-2026\"\nkeys = [\"cookie:uid\", \"device\"]\npercent = 50",
+        &classic,
+        &identity,
+    ));
     (classic, identity, proxy)
 }
 
@@ -29,7 +33,7 @@ fn key(byte: u8) -> SigningKey {
 /// A ticket for this place, as the app `portal` with epoch 1 and the usual key would have sealed it.
 fn ticket(place: u32) -> Ticket {
     let issued = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as u32;
-    Ticket { bucket: Bucket::new(place).expect("on the line"), follows_user: false, issued }
+    Ticket { bucket: Bucket::new(place).expect("on the line"), follows_user: false, issued, is_current: true }
 }
 
 /// `name=value` of a `Set-Cookie` line.
@@ -124,7 +128,8 @@ fn proxy_text(app: &str, proxy: &Proxy) -> String {
 #[test]
 fn what_is_no_ticket_is_ignored_replaced_and_counted_by_its_reason() {
     let (_classic, _identity, proxy) = half();
-    let good = pair(&Sealer::new(&[key(0)], "portal", 1, None).set_cookie(&PLAIN, &ticket(7)).expect("a key"));
+    let good =
+        pair(&Sealer::new(&[key(0)], "portal", 1, None).set_cookie(&PLAIN, &ticket(7)).expect("a key"));
     let sealed_by = |byte, app: &str, epoch, names| {
         let line = Sealer::new(&[key(byte)], app, epoch, None).set_cookie(names, &ticket(7)).expect("a key");
         let (_, value) = line.split_once('=').expect("a value");
@@ -164,7 +169,11 @@ fn what_is_no_ticket_is_ignored_replaced_and_counted_by_its_reason() {
         assert_eq!((reply.text().as_str(), reply.ticket()), ("classic", None), "{what}");
     }
     let reply = proxy.client().get("/").cookie(&format!("cutover=bad; {good}")).page();
-    assert_eq!((reply.text().as_str(), reply.ticket()), ("identity", None), "a bad one does not shadow a good one");
+    assert_eq!(
+        (reply.text().as_str(), reply.ticket()),
+        ("identity", None),
+        "a bad one does not shadow a good one"
+    );
 }
 
 #[test]
@@ -251,7 +260,8 @@ fn our_cookies_never_reach_an_engine_and_an_engine_cannot_set_them() {
           set-cookie: __Host-cutover-flow=mine\r\nSet-Cookie:  cutover-tester = mine\r\ncontent-length: 0\r\n\r\n",
     );
     let proxy = Proxy::with(portal("keys = [\"device\"]", &setting, &setting));
-    let reply = proxy.client().get("/").cookie("a=1; cutover=x; b=2; __Host-cutover-flow=y; cutovers=3").send();
+    let reply =
+        proxy.client().get("/").cookie("a=1; cutover=x; b=2; __Host-cutover-flow=y; cutovers=3").send();
     assert_eq!(setting.last().head.all("cookie"), ["a=1; b=2; cutovers=3"]);
     assert_eq!(reply.head.all("set-cookie"), ["sid=1"]);
     let reply = proxy.client().get("/").cookie("cutover=x").cookie("c=4").page();

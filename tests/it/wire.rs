@@ -38,14 +38,26 @@ fn a_faulty_head_gets_400_and_a_closed_connection_and_no_engine_hears_of_it() {
         ("a space in the target", format!("GET /a b HTTP/1.1\r\n{host}\r\n").into()),
         ("a line without a colon", format!("GET / HTTP/1.1\r\n{host}nonsense\r\n\r\n").into()),
         ("an empty name", format!("GET / HTTP/1.1\r\n{host}: a\r\n\r\n").into()),
-        ("differing lengths", format!("POST / HTTP/1.1\r\n{host}content-length: 3\r\ncontent-length: 4\r\n\r\nabcd").into()),
+        (
+            "differing lengths",
+            format!("POST / HTTP/1.1\r\n{host}content-length: 3\r\ncontent-length: 4\r\n\r\nabcd").into(),
+        ),
         ("a negative length", format!("POST / HTTP/1.1\r\n{host}content-length: -3\r\n\r\nabc").into()),
         ("a signed length", format!("POST / HTTP/1.1\r\n{host}content-length: +3\r\n\r\nabc").into()),
         ("a hexadecimal length", format!("POST / HTTP/1.1\r\n{host}content-length: 0x3\r\n\r\nabc").into()),
-        ("an endless length", format!("POST / HTTP/1.1\r\n{host}content-length: 99999999999999999999\r\n\r\n").into()),
+        (
+            "an endless length",
+            format!("POST / HTTP/1.1\r\n{host}content-length: 99999999999999999999\r\n\r\n").into(),
+        ),
         ("an unknown coding", format!("POST / HTTP/1.1\r\n{host}transfer-encoding: gzip\r\n\r\n").into()),
-        ("chunked not last", format!("POST / HTTP/1.1\r\n{host}transfer-encoding: chunked, gzip\r\n\r\n").into()),
-        ("coding on HTTP/1.0", format!("POST / HTTP/1.0\r\n{host}transfer-encoding: chunked\r\n\r\n0\r\n\r\n").into()),
+        (
+            "chunked not last",
+            format!("POST / HTTP/1.1\r\n{host}transfer-encoding: chunked, gzip\r\n\r\n").into(),
+        ),
+        (
+            "coding on HTTP/1.0",
+            format!("POST / HTTP/1.0\r\n{host}transfer-encoding: chunked\r\n\r\n0\r\n\r\n").into(),
+        ),
     ];
     for (fault, bytes) in faults {
         // Reading ends only because the proxy closes.
@@ -83,7 +95,10 @@ fn a_request_names_one_host_in_one_place() {
     for (what, request) in [
         ("another host", "GET / HTTP/1.1\r\nhost: other.example.com\r\nconnection: close\r\n\r\n"),
         ("HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n"),
-        ("another authority", "GET http://other.example.com/ HTTP/1.1\r\nhost: portal.example.com\r\nconnection: close\r\n\r\n"),
+        (
+            "another authority",
+            "GET http://other.example.com/ HTTP/1.1\r\nhost: portal.example.com\r\nconnection: close\r\n\r\n",
+        ),
     ] {
         assert_eq!(head_of(&proxy.raw(request)).status(), 421, "{what}");
     }
@@ -128,7 +143,8 @@ fn a_head_beyond_its_limits_gets_431_or_414_and_nothing_passes() {
         let head = head_of(&proxy.raw(request));
         assert!(statuses.contains(&head.status()), "{what}: {}", head.text);
     }
-    let fits = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\nconnection: close\r\n\r\n", "x".repeat(7 * 1024));
+    let fits =
+        format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\nconnection: close\r\n\r\n", "x".repeat(7 * 1024));
     assert_eq!(head_of(&proxy.raw(fits)).status(), 200);
     assert_eq!((classic.accepts(), identity.accepts()), (1, 0));
 }
@@ -150,7 +166,11 @@ fn an_answer_of_ours_says_nothing_about_engines() {
         assert!(reply.text().contains(&id), "{}", reply.text());
         assert_eq!(reply.head.get("cache-control"), Some("no-store"));
         for word in [port.as_str(), "127.0.0.1", "os error", "classic"] {
-            assert!(!reply.text().contains(word) && !reply.head.text.contains(word), "{word}: {}", reply.text());
+            assert!(
+                !reply.text().contains(word) && !reply.head.text.contains(word),
+                "{word}: {}",
+                reply.text()
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::decide::headers::lines::Lines;
 use crate::decide::headers::seen::Seen;
+use crate::decide::host::host_of;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -36,9 +37,8 @@ impl Trust {
     /// ends the search: what stands to its left was written by somebody unknown.
     pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut client = peer;
-        let mut entries = forwarded_for(headers);
-        while let Some(entry) = entries.pop() {
-            let Some(address) = address_of(entry) else { break };
+        for entry in forwarded_for(headers).into_iter().rev() {
+            let Some(address) = std::str::from_utf8(entry).ok().and_then(address_of) else { break };
             client = address;
             if !self.includes(address) {
                 break;
@@ -48,26 +48,29 @@ impl Trust {
     }
 }
 
-/// All entries of the forwarding chain, leftmost first.
-fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
-    let lines: Vec<&str> =
-        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
-    if !lines.is_empty() {
-        return lines.into_iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+/// All entries of the forwarding chain, leftmost first. They are bytes: a line that is no text still holds, behind
+/// what a client wrote there, what the proxies appended.
+fn forwarded_for(headers: &HeaderMap) -> Vec<&[u8]> {
+    if headers.contains_key(X_FORWARDED_FOR) {
+        return items(headers, &X_FORWARDED_FOR).map(<[u8]>::trim_ascii).collect();
     }
-    let elements = headers
-        .get_all(FORWARDED)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','));
-    elements.map(|element| forwarded_parameter(element, "for").unwrap_or("unknown")).collect()
+    items(headers, &FORWARDED)
+        .map(|element| forwarded_parameter(element, b"for").unwrap_or(b"unknown"))
+        .collect()
+}
+
+/// The items of all lines of a header, as they came.
+pub(super) fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers.get_all(name).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
 }
 
 /// A parameter of one `Forwarded` element, without quotes.
-fn forwarded_parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
-    element.split(';').find_map(|pair| {
-        let (found, value) = pair.split_once('=')?;
-        found.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+fn forwarded_parameter<'a>(element: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    element.split(|byte| *byte == b';').find_map(|pair| {
+        let equals = memchr::memchr(b'=', pair)?;
+        let (found, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").unwrap_or(value);
+        found.eq_ignore_ascii_case(name).then(|| value.strip_suffix(b"\"").unwrap_or(value))
     })
 }
 
@@ -85,14 +88,13 @@ fn address_of(entry: &str) -> Option<IpAddr> {
 
 /// Whether a trusted peer says that the client reached it over TLS.
 pub fn forwarded_over_tls(headers: &HeaderMap) -> bool {
-    if let Some(proto) = headers.get(X_FORWARDED_PROTO) {
-        // The peer is the last hop, and appends: its own word stands last.
-        let last = proto.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    // The peer is the last hop, and appends: its own word stands last, on whatever line.
+    if headers.contains_key(X_FORWARDED_PROTO) {
+        let last = items(headers, &X_FORWARDED_PROTO).last().unwrap_or_default();
         return last.trim_ascii().eq_ignore_ascii_case(b"https");
     }
-    let last = headers.get_all(FORWARDED).iter().next_back().and_then(|line| line.to_str().ok());
-    let proto = last.and_then(|line| forwarded_parameter(line.rsplit(',').next()?, "proto"));
-    proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+    let last = items(headers, &FORWARDED).last().and_then(|element| forwarded_parameter(element, b"proto"));
+    last.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
 }
 
 /// Writes the forwarded headers for the requests of one downstream connection. What does not change between
@@ -147,7 +149,7 @@ impl Forwarder {
         }
         written.push("forwarded", self.element(host).as_bytes());
         lines.extend(&written);
-        self.written = Some((host.cloned(), written));
+        self.written = Some((host.map(own), written));
     }
 
     fn append(&self, headers: &mut HeaderMap, lines: &mut Lines) {
@@ -177,9 +179,8 @@ impl Forwarder {
             IpAddr::V4(address) => format!("for={address}"),
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         };
-        if let Some(host) =
-            host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']))
-        {
+        // Whatever else a client calls a host could end the element and begin one of its own.
+        if let Some(host) = host.and_then(|host| host.to_str().ok()).filter(|host| host_of(host).is_some()) {
             let quote = if host.contains([':', '[']) { "\"" } else { "" };
             text.push_str(&format!(";host={quote}{host}{quote}"));
         }
@@ -187,6 +188,12 @@ impl Forwarder {
         text.push_str(self.proto);
         text
     }
+}
+
+/// A copy that stands alone. A value of a parsed head is a slice of the buffer that the head was read into, and
+/// keeping one keeps all of its 8 KiB.
+pub fn own(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 fn is_forwarded(name: &HeaderName) -> bool {

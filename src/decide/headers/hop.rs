@@ -54,7 +54,7 @@ pub fn strip_request(
     peer_is_trusted: bool,
 ) -> HopRequest {
     let mut hop = HopRequest::default();
-    if seen.connection && strip_named_by_connection(headers) {
+    if seen.connection && strip_named_by_connection(headers, keys) {
         hop.upgrade = headers.get(UPGRADE).cloned();
     }
     if seen.hop_by_hop {
@@ -76,8 +76,9 @@ pub fn strip_request(
 }
 
 /// Removes what the `Connection` lines name, and those lines; says whether they name `upgrade`. All lines
-/// count: a name in a second line is as hop-by-hop as one in the first.
-pub(super) fn strip_named_by_connection(headers: &mut HeaderMap) -> bool {
+/// count: a name in a second line is as hop-by-hop as one in the first. `keys` say who a user is, and are as
+/// protected as the rest: whether they stay is for the peer's trust to decide.
+pub(super) fn strip_named_by_connection(headers: &mut HeaderMap, keys: &[HeaderName]) -> bool {
     let mut names_upgrade = false;
     let mut named: Vec<HeaderName> = Vec::new();
     for line in headers.get_all(CONNECTION) {
@@ -95,6 +96,7 @@ pub(super) fn strip_named_by_connection(headers: &mut HeaderMap) -> bool {
             }
             if let Ok(name) = HeaderName::from_bytes(option)
                 && !PROTECTED.contains(&name.as_str())
+                && !keys.contains(&name)
             {
                 named.push(name);
             }

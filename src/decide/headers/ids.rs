@@ -42,8 +42,7 @@ pub fn ensure_request_id(
     lines: &mut Lines,
 ) -> RequestId {
     if seen.request_id {
-        let mut given = headers.get_all(&X_REQUEST_ID).iter();
-        if let (Some(id), None) = (given.next(), given.next())
+        if let Some(id) = only(headers, &X_REQUEST_ID)
             && is_safe_id(id.as_bytes())
         {
             return RequestId::Given(id.clone());
@@ -57,6 +56,12 @@ pub fn ensure_request_id(
     RequestId::Made(id)
 }
 
+/// The only line of a header: of several, the engine might believe another one than we do.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
 fn is_safe_id(id: &[u8]) -> bool {
     (1..=128).contains(&id.len())
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(byte))
@@ -66,7 +71,7 @@ fn is_safe_id(id: &[u8]) -> bool {
 /// of our own yet, so a valid parent is passed on as it came.
 pub fn ensure_traceparent(headers: &mut HeaderMap, seen: Seen, roll: impl Fn() -> u64, lines: &mut Lines) {
     if seen.trace {
-        if headers.get(&TRACEPARENT).is_some_and(|given| is_traceparent(given.as_bytes())) {
+        if only(headers, &TRACEPARENT).is_some_and(|given| is_traceparent(given.as_bytes())) {
             return;
         }
         headers.remove(&TRACEPARENT);

@@ -12,7 +12,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use forwarded::{Forwarder, Trust, forwarded_over_tls};
+pub use forwarded::{Forwarder, Trust, forwarded_over_tls, own};
 pub use hop::{HopRequest, restore_hop, strip_request};
 pub use ids::{RequestId, X_REQUEST_ID, ensure_request_id, ensure_traceparent, trace_id};
 pub use lines::Lines;

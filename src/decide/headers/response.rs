@@ -4,6 +4,7 @@ use http::header::{CACHE_CONTROL, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::decide::cookies;
+use crate::decide::headers::forwarded::items;
 use crate::decide::headers::hop::{KEEP_ALIVE, PROXY_CONNECTION, strip_named_by_connection};
 
 /// Takes away an engine's headers of its own hop, and any cookie of ours that it tries to set.
@@ -18,7 +19,7 @@ pub fn strip_response(headers: &mut HeaderMap) {
         }
     }
     if connection {
-        strip_named_by_connection(headers);
+        strip_named_by_connection(headers, &[]);
     }
     if hop_by_hop {
         for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
@@ -45,27 +46,24 @@ pub fn set_our_cookie(headers: &mut HeaderMap, line: String) {
     let Ok(line) = HeaderValue::try_from(line) else { return };
     headers.append(SET_COOKIE, line);
 
-    let mut directives: Vec<&str> = Vec::new();
+    let mut directives: Vec<&[u8]> = Vec::new();
     let mut is_private = false;
-    let lines: Vec<HeaderValue> = headers.get_all(CACHE_CONTROL).iter().cloned().collect();
-    for line in &lines {
-        for directive in line.to_str().unwrap_or_default().split(',').map(str::trim) {
-            let name = directive.split('=').next().unwrap_or_default().trim();
-            if directive.is_empty()
-                || name.eq_ignore_ascii_case("public")
-                || name.eq_ignore_ascii_case("s-maxage")
-            {
-                continue;
-            }
-            // `private="field"` covers only that field: ours must be the bare one.
-            is_private |= directive.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store");
-            directives.push(directive);
+    for directive in items(headers, &CACHE_CONTROL).map(<[u8]>::trim_ascii) {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        if directive.is_empty()
+            || name.eq_ignore_ascii_case(b"public")
+            || name.eq_ignore_ascii_case(b"s-maxage")
+        {
+            continue;
         }
+        // `private="field"` covers only that field: ours must be the bare one.
+        is_private |= directive.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store");
+        directives.push(directive);
     }
     if !is_private {
-        directives.push("private");
+        directives.push(b"private");
     }
-    if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
+    if let Ok(value) = HeaderValue::from_bytes(&directives.join(&b", "[..])) {
         headers.insert(CACHE_CONTROL, value);
     }
 }

@@ -160,7 +160,11 @@ fn requests_keep_their_framing() {
         ("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", Some("3"), None),
         ("DELETE / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", Some("3"), None),
         ("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", Some("3"), None),
-        ("PATCH / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n", None, Some("chunked")),
+        (
+            "PATCH / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n",
+            None,
+            Some("chunked"),
+        ),
     ] {
         assert_eq!(client.exchange(request, "").expect("an answer").status(), 200, "{request}");
         let got = engine.last();

@@ -24,7 +24,8 @@ impl Reply {
     /// Our ticket's `Set-Cookie` line.
     pub(crate) fn ticket(&self) -> Option<String> {
         let lines = self.head.all("set-cookie").into_iter();
-        let mut ours = lines.filter(|line| line.starts_with("cutover=") || line.starts_with("__Host-cutover="));
+        let mut ours =
+            lines.filter(|line| line.starts_with("cutover=") || line.starts_with("__Host-cutover="));
         let first = ours.next().map(str::to_owned);
         assert_eq!(ours.next(), None, "one ticket is enough");
         first
@@ -107,7 +108,8 @@ impl Ask<'_> {
 
     pub(crate) fn try_send(self) -> Option<Reply> {
         let Self { client, method, target, lines, body } = self;
-        client.exchange(format!("{method} {target} HTTP/1.1\r\n{}\r\n\r\n{body}", lines.join("\r\n")), &method)
+        client
+            .exchange(format!("{method} {target} HTTP/1.1\r\n{}\r\n\r\n{body}", lines.join("\r\n")), &method)
     }
 }
 

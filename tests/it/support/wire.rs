@@ -169,7 +169,8 @@ impl Wire {
                 let line = self.through(b"\r\n")?;
                 let line = String::from_utf8_lossy(&line).trim().to_owned();
                 let size = line.split(';').next().unwrap_or_default();
-                let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("a chunk size: {line:?}"));
+                let size =
+                    usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("a chunk size: {line:?}"));
                 if size == 0 {
                     break;
                 }
