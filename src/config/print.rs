@@ -13,6 +13,7 @@ use crate::config::model::{
     TicketSettings, Timeouts,
 };
 use crate::config::units::{write_duration, write_percent, write_size};
+use crate::config::validate::NO_FILES;
 use crate::decide::target::Target;
 
 /// Writes a configuration with every default filled in.
@@ -94,7 +95,7 @@ fn log(log: &Log, folder: &Path) -> Table {
     table["access"] = match access {
         AccessLog::Off => value(false),
         AccessLog::Stdout => value(true),
-        AccessLog::File(file) => path(file, folder),
+        AccessLog::File(file) => access_file(file, folder),
     };
     table["sample"] = value(*sample);
     table
@@ -213,5 +214,17 @@ fn count(limit: Option<NonZeroUsize>) -> Item {
 
 /// A path as it is written: relative to the folder of the file, where it lies below it.
 fn path(path: &Path, folder: &Path) -> Item {
-    value(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
+    value(written(path, folder))
+}
+
+/// Like [`path`]. A file whose name `log.access` would take for something else, such as `./true`, keeps its dot.
+fn access_file(file: &Path, folder: &Path) -> Item {
+    let written = written(file, folder);
+    value(if NO_FILES.contains(&written.as_str()) { format!("./{written}") } else { written })
+}
+
+fn written(path: &Path, folder: &Path) -> String {
+    let relative = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
+    // The folder itself.
+    if relative.is_empty() { ".".to_owned() } else { relative.into_owned() }
 }

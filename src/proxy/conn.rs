@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::decide::headers::Forwarder;
+use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Stall};
 use crate::net::drain::Open;
@@ -72,7 +72,7 @@ impl Claims {
         let text = text.ok_or(ProxyError::Malformed("bad Host"))?;
         let app = view.snapshot.hosts.find(text).ok_or(ProxyError::Misdirected)?;
         // The weak pointer keeps the address from being used again by another view.
-        self.0 = Some((Rc::downgrade(view), host.clone(), app));
+        self.0 = Some((Rc::downgrade(view), own(host), app));
         Ok(app)
     }
 }
@@ -129,6 +129,7 @@ pub async fn serve(
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = poll_fn(|context| {
+        worker.ambient.expire();
         activity.register(context.waker());
         match connection.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(ended),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body as _;
 
 use crate::config::model::{OnUnavailable, Timeouts};
@@ -24,6 +24,7 @@ use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::Answer;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
 
 /// What forwarding needs to know of a request.
@@ -37,7 +38,7 @@ pub struct Exchange<'a> {
     /// Notices when somebody stalls.
     pub activity: &'a Arc<Activity>,
     /// The head as engines get it.
-    pub head: &'a Request<()>,
+    pub head: &'a RequestHead,
     /// Whether the client asked to switch protocols.
     pub wants_upgrade: bool,
 }
@@ -46,13 +47,13 @@ pub struct Exchange<'a> {
 struct Attempt {
     error: UpstreamError,
     body: Option<RequestBody>,
-    /// The connection came from the pool, and had died there before the request was begun.
-    was_stale: bool,
+    /// The connection came from the pool: it says little about the endpoint that it died.
+    was_pooled: bool,
 }
 
 impl Attempt {
     fn failed(error: UpstreamError, body: Option<RequestBody>) -> Self {
-        Self { error, body, was_stale: false }
+        Self { error, body, was_pooled: false }
     }
 }
 
@@ -80,7 +81,7 @@ pub async fn forward(
             record.moved_to(other, Reason::Failover);
             let mut head = exchange.head.clone();
             if app.annotate {
-                headers::annotate(head.headers_mut(), other, Reason::Failover.as_str());
+                headers::annotate_anew(&mut head.lines, other, Reason::Failover);
             }
             let exchange = &Exchange { head: &head, ..*exchange };
             // Boxed: rare, and the room for it would be moved about with every request.
@@ -111,7 +112,7 @@ async fn attempts(
         };
         tries += 1;
         let timeouts = &app.pool(engine).timeouts;
-        let in_flight = endpoint.shared.begin();
+        record.asks(endpoint, endpoint.shared.begin(), tries);
         let attempt = pin!(attempt(exchange, timeouts, endpoint, body, fresh));
         let failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
             Ok(response) => {
@@ -123,13 +124,15 @@ async fn attempts(
                     note_failure(exchange, endpoint, &error);
                     return Ok(Err(Attempt::failed(error, None)));
                 }
-                record.answered_by(endpoint, tries, in_flight);
+                record.answered();
                 return Ok(Ok(response));
             }
             Err(failed) => failed,
         };
         fresh = true;
-        if failed.was_stale
+        let progress = failed.error.progress();
+        if failed.was_pooled
+            && progress == Progress::NothingWritten
             && let Some(untouched) = failed.body
         {
             // No attempt was made, and no endpoint failed: it closed a connection that nobody used.
@@ -141,14 +144,16 @@ async fn attempts(
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
         }
-        let progress = failed.error.progress();
+        // An endpoint that refused a new connection is not asked again where it is alone.
+        let elsewhere = failed.was_pooled || app.pool(engine).endpoints.len() > 1;
+        let again = elsewhere && may_repeat(progress, &exchange.head.method, has_body, tries);
         match failed.body {
-            Some(untouched) if may_repeat(progress, exchange.head.method(), has_body, tries) => {
+            Some(untouched) if again => {
                 failed_at = Some(at);
                 body = untouched;
             }
             // A body of nothing is as good as new.
-            None if !has_body && may_repeat(progress, exchange.head.method(), has_body, tries) => {
+            None if again && !has_body => {
                 failed_at = Some(at);
                 body = RequestBody::none();
             }
@@ -188,7 +193,7 @@ async fn attempt(
     fresh: bool,
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
     let has_body = !body.is_end_stream();
-    let repeatable = !has_body && is_repeatable(exchange.head.method());
+    let repeatable = !has_body && is_repeatable(&exchange.head.method);
     let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
     let connection = match unused {
         Some(connection) => connection,
@@ -205,10 +210,7 @@ async fn attempt(
             exchange.activity.set_step_deadline(None);
             Ok(response)
         }
-        Err(failed) => {
-            let was_stale = failed.reused && failed.error.progress() == Progress::NothingWritten;
-            Err(Attempt { error: failed.error, body: failed.body, was_stale })
-        }
+        Err(failed) => Err(Attempt { error: failed.error, body: failed.body, was_pooled: failed.reused }),
     }
 }
 

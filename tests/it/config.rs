@@ -266,6 +266,18 @@ fn apps_keep_the_order_of_the_file() {
     assert_eq!(names, ["b", "a", "c"]);
 }
 
+#[test]
+fn an_access_log_with_the_name_of_a_switch_keeps_its_dot() {
+    for (written, printed) in [("./true", "./true"), ("./-", "./-"), (".", "."), ("./a.log", "a.log")] {
+        let text = format!("{LEAST}\n[log]\naccess = '{written}'\n");
+        let loaded = parse(&text, "etc/cutover.toml", &files()).expect("a path");
+        let effective = effective(&loaded.config);
+        assert!(effective.contains(&format!("access = \"{printed}\"")), "{effective}");
+        let again = parse(&effective, "etc/cutover.toml", &files()).expect("what we write we read");
+        assert_eq!(diff(&loaded.config, &again.config), Plan::default());
+    }
+}
+
 /// The effective configuration, read again, means the same.
 fn assert_round_trip(loaded: &Loaded) {
     let printed = effective(&loaded.config);

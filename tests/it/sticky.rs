@@ -33,7 +33,7 @@ fn key(byte: u8) -> SigningKey {
 /// A ticket for this place, as the app `portal` with epoch 1 and the usual key would have sealed it.
 fn ticket(place: u32) -> Ticket {
     let issued = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as u32;
-    Ticket { bucket: Bucket::new(place).expect("on the line"), follows_user: false, issued }
+    Ticket { bucket: Bucket::new(place).expect("on the line"), follows_user: false, issued, is_current: true }
 }
 
 /// `name=value` of a `Set-Cookie` line.

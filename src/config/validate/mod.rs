@@ -23,6 +23,7 @@ use crate::config::raw::{Integer, RawConfig, RawShutdown, RawTrust, Text, Texts}
 use crate::config::reader::Written;
 use crate::config::units::{self, UnitError};
 
+pub(super) use server::NO_FILES;
 pub(super) use target::subjects_can_match;
 
 /// The newest schema that this program reads.

@@ -131,6 +131,10 @@ pub(super) fn ticket(context: &mut Context<'_, '_>, raw: RawTicket) -> TicketSet
     TicketSettings { key_file: key_file.map(|file| context.path(&file.value)), keys, lifetime }
 }
 
+/// What `log.access` does not take for the path of a file: words that mean something else would silently become
+/// files of that name.
+pub(in crate::config) const NO_FILES: [&str; 7] = ["true", "false", "on", "off", "stdout", "none", "-"];
+
 pub(super) fn log(context: &Context<'_, '_>, raw: RawLog) -> Log {
     let RawLog { format, level, access, sample } = raw;
     let formats = [LogFormat::Json, LogFormat::Text].map(|format| (format.as_str(), format));
@@ -140,8 +144,7 @@ pub(super) fn log(context: &Context<'_, '_>, raw: RawLog) -> Log {
         Some(Written { value: Ok(true), at: _ }) => AccessLog::Stdout,
         Some(Written { value: Ok(false), at: _ }) => AccessLog::Off,
         Some(Written { value: Err(path), at }) => {
-            // Words that mean something else would silently become files of that name.
-            if path.is_empty() || ["true", "false", "on", "off", "stdout", "none", "-"].contains(&&*path) {
+            if path.is_empty() || NO_FILES.contains(&&*path) {
                 context.error(
                     &at,
                     format!("{} is no path of a file", excerpt(&path)),
