@@ -108,9 +108,6 @@ async fn serve(
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
     headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
     headers::restore_hop(&mut parts.headers, &hop);
-    if app.annotate {
-        annotate(&decision, &mut lines);
-    }
     let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers, lines };
     record.traced(&head);
 
@@ -122,10 +119,9 @@ async fn serve(
         view,
         app: at,
         activity: &downstream.activity,
-        head: &head,
         wants_upgrade: hop.upgrade.is_some(),
     };
-    let response = forward(&exchange, decision.engine, body, record).await?;
+    let response = forward(&exchange, &decision, head, body, record).await?;
     record.responds(response.status(), None);
     Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
 }
@@ -151,13 +147,6 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
         }
         (None, _) => Err(ProxyError::Malformed("no Host")),
     }
-}
-
-/// Tells the engine what was decided.
-fn annotate(decision: &Decision, lines: &mut Lines) {
-    lines.push("cutover-engine", decision.engine.as_str().as_bytes());
-    lines.push("cutover-reason", decision.reason.as_str().as_bytes());
-    lines.push("cutover-workflow", b"none");
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(kind.index(), index);
         }
         assert_eq!(AnswerKind::COUNT, 15);
-        assert_eq!(AnswerKind::ALL[14], AnswerKind::RequestTimeout);
+        assert_eq!(AnswerKind::ALL[13], AnswerKind::RequestTimeout);
     }
 
     #[test]

@@ -72,6 +72,9 @@ pub fn strip_request(
     if !keys.is_empty() {
         strip_keys(headers, keys, peer_is_trusted);
     }
+    if seen.underscore {
+        strip_misspelled(headers);
+    }
     hop
 }
 
@@ -122,6 +125,27 @@ fn same_when_folded(key: &str, name: &str) -> bool {
         && key.bytes().zip(name.bytes()).all(|(left, right)| {
             left == right || (matches!(left, b'-' | b'_') && matches!(right, b'-' | b'_'))
         })
+}
+
+/// What engines learn from us alone, and must not hear from a client under another spelling.
+const WRITTEN_BY_US: [&str; 7] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "cutover-engine",
+    "cutover-reason",
+    "cutover-workflow",
+];
+
+fn strip_misspelled(headers: &mut HeaderMap) {
+    let is_misspelled =
+        |name: &str| name.contains('_') && WRITTEN_BY_US.iter().any(|ours| same_when_folded(ours, name));
+    let misspelled: Vec<HeaderName> =
+        headers.keys().filter(|name| is_misspelled(name.as_str())).cloned().collect();
+    for name in misspelled {
+        headers.remove(name);
+    }
 }
 
 /// The exact spelling goes unless a trusted peer wrote it; other spellings of it go always.

@@ -12,6 +12,8 @@ pub struct Seen {
     pub hop_by_hop: bool,
     /// Any `cutover-*` annotation.
     pub annotation: bool,
+    /// A name with an underscore: perhaps another spelling of one that only we may write.
+    pub underscore: bool,
     /// `Forwarded` or any `X-Forwarded-*`.
     pub forwarded: bool,
     /// `X-Request-Id`.
@@ -45,6 +47,7 @@ impl Seen {
                 other => {
                     seen.annotation |= other.starts_with("cutover-");
                     seen.forwarded |= other.starts_with("x-forwarded-");
+                    seen.underscore |= memchr::memchr(b'_', other.as_bytes()).is_some();
                 }
             }
         }

@@ -71,11 +71,11 @@ impl Engine {
                     if seen.stopped.load(Ordering::SeqCst) {
                         return;
                     }
-                    let number = seen.accepts.fetch_add(1, Ordering::SeqCst);
+                    seen.accepts.fetch_add(1, Ordering::SeqCst);
                     let mut open = seen.open.lock().expect("no panic");
                     open.push(stream.try_clone().expect("a descriptor"));
                     drop(open);
-                    let mut conn = Conn { wire: Wire::new(stream), number, seen: Arc::clone(&seen) };
+                    let mut conn = Conn { wire: Wire::new(stream), seen: Arc::clone(&seen) };
                     let script = Arc::clone(&script);
                     thread::spawn(move || {
                         script(&mut conn);
@@ -152,8 +152,6 @@ impl Drop for Engine {
 /// One connection of an engine.
 pub(crate) struct Conn {
     wire: Wire,
-    /// Counted from 0.
-    pub(crate) number: usize,
     seen: Arc<Seen>,
 }
 

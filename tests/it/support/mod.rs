@@ -9,8 +9,8 @@ pub(crate) mod proxy;
 pub(crate) mod wire;
 
 pub(crate) use client::{Browser, Client, Reply};
-pub(crate) use engine::{Conn, Engine};
+pub(crate) use engine::Engine;
 pub(crate) use proxy::{Proxy, portal};
-pub(crate) use wire::{Head, Wire};
+pub(crate) use wire::Wire;
 
 pub(crate) use crate::operators::{Folder, KEYS, eventually, free_port};

@@ -1,6 +1,7 @@
 //! A proxy with a configuration in a folder of its own.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use cutover::app::App;
 use cutover::control::Outcome;
@@ -45,7 +46,12 @@ impl Proxy {
     /// As [`Proxy::with`], with files that the configuration names.
     pub(crate) fn within(folder: Folder, toml: impl AsRef<str>) -> Self {
         let path = folder.write("cutover.toml", completed(toml.as_ref()));
-        let app = App::start(&path).unwrap_or_else(|error| panic!("{error}"));
+        Self::from_file(folder, &path)
+    }
+
+    /// Runs with a file that the test has put somewhere into the folder.
+    pub(crate) fn from_file(folder: Folder, path: &Path) -> Self {
+        let app = App::start(path).unwrap_or_else(|error| panic!("{error}"));
         Self { app: Some(app), folder }
     }
 
@@ -147,7 +153,7 @@ impl Drop for Proxy {
 }
 
 /// Top-level keys stand first in TOML, tables may stand anywhere.
-fn completed(toml: &str) -> String {
+pub(crate) fn completed(toml: &str) -> String {
     let mut text = String::new();
     if !toml.contains("workers =") {
         text.push_str("workers = 2\n");
