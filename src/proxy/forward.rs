@@ -11,9 +11,8 @@ use http_body::Body as _;
 
 use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
-use crate::decide::decision::Reason;
+use crate::decide::decision::{Decision, Reason};
 use crate::decide::engine::Engine;
-use crate::decide::headers;
 use crate::decide::retry::{Progress, is_repeatable, may_repeat};
 use crate::net::activity::{Activity, Stall};
 use crate::proxy::body::{BodyError, RequestBody};
@@ -37,8 +36,6 @@ pub struct Exchange<'a> {
     pub app: usize,
     /// Notices when somebody stalls.
     pub activity: &'a Arc<Activity>,
-    /// The head as engines get it.
-    pub head: &'a RequestHead,
     /// Whether the client asked to switch protocols.
     pub wants_upgrade: bool,
 }
@@ -60,18 +57,22 @@ impl Attempt {
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
 pub async fn forward(
     exchange: &Exchange<'_>,
-    engine: Engine,
+    decision: &Decision,
+    mut head: RequestHead,
     body: RequestBody,
     record: &mut Record,
 ) -> Result<Response<Answer<RequestBody>>, ProxyError> {
-    let limits = &exchange.view.snapshot.limits;
-    exchange.activity.set_exchange_deadline(limits.request_timeout);
-    let failed = match attempts(exchange, engine, body, record).await? {
+    let app = &exchange.view.snapshot.apps[exchange.app];
+    exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
+    let unannotated = head.lines.len();
+    if app.annotate {
+        head.lines.annotate(decision.engine, decision.reason);
+    }
+    let failed = match attempts(exchange, &head, decision.engine, body, record).await? {
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
-    let app = &exchange.view.snapshot.apps[exchange.app];
-    let other = engine.other();
+    let other = decision.engine.other();
     match failed {
         Attempt { error, body: Some(body), .. }
             if app.on_unavailable == OnUnavailable::Failover
@@ -79,13 +80,12 @@ pub async fn forward(
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
-            let mut head = exchange.head.clone();
             if app.annotate {
-                headers::annotate_anew(&mut head.lines, other, Reason::Failover);
+                head.lines.truncate(unannotated);
+                head.lines.annotate(other, Reason::Failover);
             }
-            let exchange = &Exchange { head: &head, ..*exchange };
             // Boxed: rare, and the room for it would be moved about with every request.
-            let again = Box::pin(attempts(exchange, other, body, record));
+            let again = Box::pin(attempts(exchange, &head, other, body, record));
             again.await?.map_err(|failed| fault_of(failed.error))
         }
         Attempt { error, .. } => Err(fault_of(error)),
@@ -96,6 +96,7 @@ pub async fn forward(
 /// whatever else could be tried.
 async fn attempts(
     exchange: &Exchange<'_>,
+    head: &RequestHead,
     engine: Engine,
     mut body: RequestBody,
     record: &mut Record,
@@ -113,7 +114,7 @@ async fn attempts(
         tries += 1;
         let timeouts = &app.pool(engine).timeouts;
         record.asks(endpoint, endpoint.shared.begin(), tries);
-        let attempt = pin!(attempt(exchange, timeouts, endpoint, body, fresh));
+        let attempt = pin!(attempt(exchange, head, timeouts, endpoint, body, fresh));
         let failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
             Ok(response) => {
                 if tries > 1 {
@@ -146,7 +147,7 @@ async fn attempts(
         }
         // An endpoint that refused a new connection is not asked again where it is alone.
         let elsewhere = failed.was_pooled || app.pool(engine).endpoints.len() > 1;
-        let again = elsewhere && may_repeat(progress, &exchange.head.method, has_body, tries);
+        let again = elsewhere && may_repeat(progress, &head.method, has_body, tries);
         match failed.body {
             Some(untouched) if again => {
                 failed_at = Some(at);
@@ -187,13 +188,14 @@ fn pick<'v>(
 /// One attempt at one endpoint.
 async fn attempt(
     exchange: &Exchange<'_>,
+    head: &RequestHead,
     timeouts: &Timeouts,
     endpoint: &Rc<WorkerEndpoint>,
     body: RequestBody,
     fresh: bool,
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
     let has_body = !body.is_end_stream();
-    let repeatable = !has_body && is_repeatable(&exchange.head.method);
+    let repeatable = !has_body && is_repeatable(&head.method);
     let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
     let connection = match unused {
         Some(connection) => connection,
@@ -205,7 +207,7 @@ async fn attempt(
     if !has_body {
         exchange.activity.set_step_deadline(Some(timeouts.response));
     }
-    match connection.send(exchange.head, body).await {
+    match connection.send(head, body).await {
         Ok(response) => {
             exchange.activity.set_step_deadline(None);
             Ok(response)

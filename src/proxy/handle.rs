@@ -108,9 +108,6 @@ async fn serve(
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
     headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
     headers::restore_hop(&mut parts.headers, &hop);
-    if app.annotate {
-        headers::annotate(&mut lines, decision.engine, decision.reason);
-    }
     let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers, lines };
     record.traced(&head);
 
@@ -122,10 +119,9 @@ async fn serve(
         view,
         app: at,
         activity: &downstream.activity,
-        head: &head,
         wants_upgrade: hop.upgrade.is_some(),
     };
-    let response = forward(&exchange, decision.engine, body, record).await?;
+    let response = forward(&exchange, &decision, head, body, record).await?;
     record.responds(response.status(), None);
     Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
 }

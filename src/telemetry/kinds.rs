@@ -211,8 +211,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 15);
-        assert_eq!(AnswerKind::ALL[14], AnswerKind::RequestTimeout);
+        assert_eq!(AnswerKind::COUNT, 14);
+        assert_eq!(AnswerKind::ALL[13], AnswerKind::RequestTimeout);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum Sending {
 }
 
 /// A request head as engines get it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,

@@ -12,7 +12,7 @@ use crate::support::{Client, Engine, Folder, KEYS, Proxy, portal};
 
 /// SHA-256 (FIPS 180-4) from its definition: slow, and nothing of ours is in it.
 fn sha256(message: &[u8]) -> [u8; 32] {
-    let is_prime = |number: &u32| (2..*number).all(|divisor| number % divisor != 0);
+    let is_prime = |number: &u32| (2..*number).all(|divisor| !number.is_multiple_of(divisor));
     let primes: Vec<f64> = (2u32..).filter(is_prime).take(64).map(f64::from).collect();
     let fraction = |root: f64| (root.fract() * 4_294_967_296.0) as u32;
     let constants: Vec<u32> = primes.iter().map(|prime| fraction(prime.cbrt())).collect();

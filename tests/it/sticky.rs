@@ -300,14 +300,19 @@ fn keys_rotate_while_tickets_live() {
     let before: Vec<String> = browsers.iter_mut().map(Browser::engine).collect();
     proxy.folder.write("keys", format!("{}\n{KEYS}", key(1).to_base64()));
     proxy.reload();
+    let old = format!("cutover={}", browsers[0].jar["cutover"]);
     for (browser, before) in browsers.iter_mut().zip(before) {
-        assert_eq!(browser.engine(), before);
+        let reply = browser.page("/");
+        assert_eq!(reply.text(), before);
+        assert!(reply.ticket().is_some(), "sealed anew with the key that signs now");
     }
     let fresh = pair(&proxy.client().get("/").page().ticket().expect("a ticket"));
     proxy.folder.write("keys", format!("{}\n", key(1).to_base64()));
     proxy.reload();
     assert_eq!(proxy.client().get("/").cookie(&fresh).page().ticket(), None, "the new key has signed it");
-    assert!(browsers[0].page("/").ticket().is_some(), "the old key is gone, and with it its tickets");
+    assert_eq!(browsers[0].page("/").ticket(), None, "whoever came by in between keeps its place");
+    let reply = proxy.client().get("/").cookie(&old).page();
+    assert!(reply.ticket().is_some(), "the old key is gone, and with it what it signed");
     proxy.counts("cutover_tickets_rejected_total{reason=\"unknown_key\"}", 1.0);
 }
 

@@ -3,9 +3,6 @@
 use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::decide::decision::Reason;
-use crate::decide::engine::Engine;
-use crate::decide::headers::lines::Lines;
 use crate::decide::headers::seen::Seen;
 
 pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -72,11 +69,11 @@ pub fn strip_request(
             headers.remove(name);
         }
     }
-    if seen.underscore {
-        strip_misspelled(headers);
-    }
     if !keys.is_empty() {
         strip_keys(headers, keys, peer_is_trusted);
+    }
+    if seen.underscore {
+        strip_misspelled(headers);
     }
     hop
 }
@@ -142,10 +139,10 @@ const WRITTEN_BY_US: [&str; 7] = [
 ];
 
 fn strip_misspelled(headers: &mut HeaderMap) {
-    let is_misspelled = |name: &&HeaderName| {
-        name.as_str().contains('_') && WRITTEN_BY_US.iter().any(|ours| same_when_folded(ours, name.as_str()))
-    };
-    let misspelled: Vec<HeaderName> = headers.keys().filter(is_misspelled).cloned().collect();
+    let is_misspelled =
+        |name: &str| name.contains('_') && WRITTEN_BY_US.iter().any(|ours| same_when_folded(ours, name));
+    let misspelled: Vec<HeaderName> =
+        headers.keys().filter(|name| is_misspelled(name.as_str())).cloned().collect();
     for name in misspelled {
         headers.remove(name);
     }
@@ -165,21 +162,6 @@ fn strip_keys(headers: &mut HeaderMap, keys: &[HeaderName], peer_is_trusted: boo
     for name in strange {
         headers.remove(name);
     }
-}
-
-/// Tells the engine what was decided, in place of what was to be told before.
-pub fn annotate_anew(lines: &mut Lines, engine: Engine, reason: Reason) {
-    for name in ANNOTATIONS {
-        lines.remove(name.as_str());
-    }
-    annotate(lines, engine, reason);
-}
-
-/// Tells the engine what was decided.
-pub fn annotate(lines: &mut Lines, engine: Engine, reason: Reason) {
-    lines.push("cutover-engine", engine.as_str().as_bytes());
-    lines.push("cutover-reason", reason.as_str().as_bytes());
-    lines.push("cutover-workflow", b"none");
 }
 
 /// Asks the next hop for what this hop was asked for.

@@ -1,6 +1,9 @@
 //! Header lines in wire form, behind those of a map: what we add to every request is written once, as bytes, and
 //! not put into a map first.
 
+use crate::decide::decision::Reason;
+use crate::decide::engine::Engine;
+
 /// Lines of our own, each ended by CRLF.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Lines(Vec<u8>);
@@ -22,17 +25,26 @@ impl Lines {
         self.0.extend_from_slice(&lines.0);
     }
 
-    /// Takes away the lines of a name.
-    pub fn remove(&mut self, name: &str) {
-        let is_of_name =
-            |line: &[u8]| line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b": "));
-        let lines = self.0.split_inclusive(|byte| *byte == b'\n');
-        self.0 = lines.filter(|line| !is_of_name(line)).flatten().copied().collect();
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
-    /// Forgets all lines, and keeps the memory.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets the lines that were added since there were so many bytes.
+    pub fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    /// Tells the engine what was decided.
+    pub fn annotate(&mut self, engine: Engine, reason: Reason) {
+        self.push("cutover-engine", engine.as_str().as_bytes());
+        self.push("cutover-reason", reason.as_str().as_bytes());
+        self.push("cutover-workflow", b"none");
     }
 
     /// The wire form.

@@ -13,7 +13,7 @@ mod response;
 mod tests;
 
 pub use forwarded::{Forwarder, Trust, forwarded_over_tls, own};
-pub use hop::{HopRequest, annotate, annotate_anew, restore_hop, strip_request};
+pub use hop::{HopRequest, restore_hop, strip_request};
 pub use ids::{RequestId, X_REQUEST_ID, ensure_request_id, ensure_traceparent, trace_id};
 pub use lines::Lines;
 pub use response::{set_our_cookie, strip_response};

@@ -12,6 +12,8 @@ pub struct Seen {
     pub hop_by_hop: bool,
     /// Any `cutover-*` annotation.
     pub annotation: bool,
+    /// A name with an underscore: perhaps another spelling of one that only we may write.
+    pub underscore: bool,
     /// `Forwarded` or any `X-Forwarded-*`.
     pub forwarded: bool,
     /// `X-Request-Id`.
@@ -22,8 +24,6 @@ pub struct Seen {
     pub accept: bool,
     /// `Sec-Fetch-Mode`.
     pub fetch_mode: bool,
-    /// A name with `_` in it, which some engines read as `-`.
-    pub underscore: bool,
     /// `Content-Length`.
     pub content_length: bool,
 }
@@ -45,9 +45,9 @@ impl Seen {
                 "traceparent" => seen.trace = true,
                 "x-request-id" => seen.request_id = true,
                 other => {
-                    seen.underscore |= memchr::memchr(b'_', other.as_bytes()).is_some();
                     seen.annotation |= other.starts_with("cutover-");
                     seen.forwarded |= other.starts_with("x-forwarded-");
+                    seen.underscore |= memchr::memchr(b'_', other.as_bytes()).is_some();
                 }
             }
         }
