@@ -1,1 +1,135 @@
-fn main() {}
+//! What one decision costs, in nanoseconds: `cargo bench --bench decide`.
+//!
+//! The rows are those of a request on its way through `decide`: identify, open the ticket, targets, bucket, share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cutover::ambient::{Ambient, Moment};
+use cutover::decide::bucket::{Bucket, Share};
+use cutover::decide::cookies::PLAIN;
+use cutover::decide::decision::{Decision, Question, Rules, decide};
+use cutover::decide::engine::Engine;
+use cutover::decide::headers::Seen;
+use cutover::decide::subject::{KeySource, SubjectKey};
+use cutover::decide::target::{Subjects, Target};
+use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
+use divan::{Bencher, black_box};
+use http::{HeaderMap, HeaderValue, Method};
+
+fn main() {
+    divan::main();
+}
+
+/// A request as a browser sends it, and what decides it.
+struct Scene {
+    rules: Rules,
+    headers: HeaderMap,
+    moment: Moment,
+}
+
+impl Scene {
+    fn new(cookie: impl Fn(&Sealer, Moment) -> String) -> Self {
+        let moment = Ambient::system().moment();
+        let key = SigningKey::new(vec![7; 32]).expect("32 bytes");
+        let sealer = Sealer::new(&[key], "portal", 1, None);
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "portal.example.com"),
+            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+            ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+            ("accept-language", "en-US,en;q=0.5"),
+            ("sec-fetch-mode", "navigate"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let line = cookie(&sealer, moment);
+        if !line.is_empty() {
+            headers.insert("cookie", HeaderValue::try_from(line).expect("a header value"));
+        }
+        let target = |name: &str, subjects: &[&str], networks: &[&str]| Target {
+            name: name.to_owned(),
+            engine: Engine::Identity,
+            claimed: true,
+            subjects: Arc::new(Subjects::read(subjects.iter().copied()).expect("small")),
+            networks: networks.iter().map(|network| network.parse().expect("a network")).collect(),
+            header: None,
+        };
+        let rules = Rules {
+            keys: vec![KeySource::Cookie("uid".to_owned()), KeySource::Device],
+            salt: "portal-2026".to_owned(),
+            share: Share::from_parts(25_000).expect("within the whole"),
+            targets: vec![
+                target("staff", &["ada@example.com", "grace@example.com"], &[]),
+                target("office", &[], &["192.0.2.0/24"]),
+            ],
+            sealer,
+            default: Engine::Classic,
+        };
+        Self { rules, headers, moment }
+    }
+
+    fn decide(&self) -> Decision {
+        let question = Question {
+            method: &Method::GET,
+            path: "/",
+            query: None,
+            headers: &self.headers,
+            seen: Seen::of(&self.headers),
+            client: IpAddr::from([198, 51, 100, 7]),
+            peer_is_trusted: false,
+            secure: false,
+        };
+        decide(black_box(&self.rules), black_box(&question), self.moment)
+    }
+}
+
+fn ticket_of(sealer: &Sealer, moment: Moment, bucket: Bucket, follows_user: bool) -> String {
+    let issued = u32::try_from(moment.wall).expect("before 2106");
+    let ticket = Ticket { bucket, follows_user, issued, is_current: true };
+    let line = sealer.set_cookie(&PLAIN, &ticket).expect("a key");
+    line.split(';').next().expect("a cookie").to_owned()
+}
+
+#[divan::bench]
+fn nothing_to_go_by(bencher: Bencher<'_, '_>) {
+    let mut scene = Scene::new(|_, _| String::new());
+    scene.headers.remove("sec-fetch-mode");
+    scene.headers.remove("accept");
+    bencher.bench(|| scene.decide());
+}
+
+#[divan::bench]
+fn a_browser_with_a_signed_ticket(bencher: Bencher<'_, '_>) {
+    let scene = Scene::new(|sealer, moment| ticket_of(sealer, moment, Bucket::from_roll(moment.roll), false));
+    bencher.bench(|| scene.decide());
+}
+
+#[divan::bench]
+fn a_user_with_a_signed_ticket(bencher: Bencher<'_, '_>) {
+    let scene = Scene::new(|sealer, moment| {
+        let bucket = Bucket::of("portal-2026", &SubjectKey::new("user-1").expect("not empty"));
+        format!("uid=user-1; {}", ticket_of(sealer, moment, bucket, true))
+    });
+    bencher.bench(|| scene.decide());
+}
+
+#[divan::bench]
+fn a_forged_ticket(bencher: Bencher<'_, '_>) {
+    let scene = Scene::new(|sealer, moment| {
+        let mut line = ticket_of(sealer, moment, Bucket::from_roll(moment.roll), false);
+        line.pop();
+        line.push('A');
+        line
+    });
+    bencher.bench(|| scene.decide());
+}
+
+#[divan::bench]
+fn a_listed_subject_among_a_million(bencher: Bencher<'_, '_>) {
+    let names: Vec<String> = (0..1_000_000).map(|index| format!("somebody-{index}@example.com")).collect();
+    let mut scene = Scene::new(|_, _| "uid=somebody-777777@example.com".to_owned());
+    scene.rules.targets[0].subjects =
+        Arc::new(Subjects::read(names.iter().map(String::as_str)).expect("far below 4 GiB"));
+    bencher.bench(|| scene.decide());
+}

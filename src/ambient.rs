@@ -29,8 +29,9 @@ pub struct Ambient {
     /// The wall clock read last, and when: reading both clocks for every request buys nothing, since the
     /// wall clock is only used in whole seconds.
     wall: Cell<(Instant, u64)>,
-    /// The monotonic clock when it was last read.
+    /// The monotonic clock when it was last read, and whether that reading is still good.
     recent: Cell<Instant>,
+    is_recent: Cell<bool>,
 }
 
 /// How long a reading of the wall clock is good for.
@@ -43,6 +44,7 @@ impl Ambient {
             dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             wall: Cell::new((Instant::now(), unix_seconds())),
             recent: Cell::new(Instant::now()),
+            is_recent: Cell::new(false),
         }
     }
 
@@ -57,11 +59,18 @@ impl Ambient {
         Moment { monotonic, wall, roll: self.roll() }
     }
 
-    /// The monotonic clock alone, for the end of a measurement.
+    /// The monotonic clock alone, for the end of a measurement. Read once per [`Ambient::expire`]: one turn of a
+    /// task takes microseconds, and nobody measures less here.
     pub fn instant(&self) -> Instant {
-        let now = Instant::now();
-        self.recent.set(now);
-        now
+        if !self.is_recent.replace(true) {
+            self.recent.set(Instant::now());
+        }
+        self.recent.get()
+    }
+
+    /// Another turn begins: the next question is put to the clock.
+    pub fn expire(&self) {
+        self.is_recent.set(false);
     }
 
     /// The monotonic clock when this thread last read it: at most a tick of the worker ago, and free.

@@ -83,7 +83,8 @@ impl App {
         let config = Arc::clone(&loaded.config);
         let logging = init::start(&config.log);
         let default_connections = connections_from_descriptors();
-        let workers = config.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN).get();
+        let workers =
+            config.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN).get();
 
         let metrics = Metrics::new(workers);
         metrics.take_up(&config);
@@ -202,6 +203,7 @@ impl App {
             let _ = thread.join();
         }
         self.access.close(LOG_PATIENCE);
+        ambient.expire();
         ShutdownEnded { took: ambient.instant().saturating_duration_since(began), cut }.tell();
         cut
     }

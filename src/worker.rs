@@ -53,7 +53,8 @@ pub struct Outfit {
 /// Starts a worker in a thread of its own. It ends when its channel of doors is closed, and drops what is left.
 pub fn spawn(outfit: Outfit) -> io::Result<JoinHandle<io::Result<()>>> {
     Builder::new().name(format!("cutover-{}", outfit.index)).spawn(move || {
-        let runtime = RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        let runtime =
+            RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         runtime.block_on(run(outfit));
         Ok(())
     })
@@ -99,6 +100,7 @@ async fn tick(worker: Rc<WorkerContext>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        worker.ambient.expire();
         worker.tick(worker.ambient.instant().saturating_duration_since(started));
     }
 }

@@ -87,6 +87,11 @@ class Process:
                 pass
         return total
 
+    def peak_bytes(self):
+        """The most that our child itself ever held."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
     def signal(self, number):
         os.kill(self.pid, number)
 

@@ -300,10 +300,16 @@ class Cutover(Peer):
         super().__init__(folder, engines, options)
         self.subjects_file = subjects_file
         self.admin_port = machine.free_port()
-        key = subprocess.run([options.cutover, "keygen"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
-        self.key_file = folder / "keys"
-        self.key_file.write_text(key.stdout)
-        os.chmod(self.key_file, 0o600)
+        # One key for all of a run: every Cutover in it verifies the same users' tickets.
+        self.key_file = folder.parent / "keys"
+        if not self.key_file.exists():
+            key = subprocess.run([self.binary(options), "keygen"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+            self.key_file.write_text(key.stdout)
+            os.chmod(self.key_file, 0o600)
+
+    @staticmethod
+    def binary(options):
+        return options.cutover
 
     def write(self, percent):
         million = ""
@@ -351,7 +357,7 @@ endpoints = ["http://127.0.0.1:{self.engines.ports[IDENTITY]}"]
         )
 
     def command(self):
-        return [self.options.cutover, "run", "--config", self.config]
+        return [self.binary(self.options), "run", "--config", self.config]
 
     def reload(self):
         """It watches the file."""
@@ -363,8 +369,18 @@ endpoints = ["http://127.0.0.1:{self.engines.ports[IDENTITY]}"]
 
     @classmethod
     def version(cls, options):
-        found = subprocess.run([options.cutover, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        found = subprocess.run([cls.binary(options), "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return found.stdout.split()[-1] if found.stdout else "?"
 
 
-ALL = {peer.name: peer for peer in (Cutover, Nginx, Haproxy, Envoy)}
+class Baseline(Cutover):
+    """Another build of Cutover, to see what a change costs."""
+
+    name = "baseline"
+
+    @staticmethod
+    def binary(options):
+        return options.baseline
+
+
+ALL = {peer.name: peer for peer in (Cutover, Baseline, Nginx, Haproxy, Envoy)}

@@ -12,6 +12,7 @@ use crate::admin::views::{ExplainQuery, ExplanationView};
 use crate::ambient::Moment;
 use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Question, decide};
+use crate::decide::headers::Seen;
 use crate::decide::subject::{KeySource, SubjectKey};
 use crate::runtime::snapshot::{App, Snapshot};
 
@@ -100,6 +101,7 @@ pub fn explain(
         path: &asked.path,
         query: asked.query.as_deref(),
         headers: &asked.headers,
+        seen: Seen::of(&asked.headers),
         client: asked.client,
         peer_is_trusted: asked.peer_is_trusted,
         secure: asked.secure,

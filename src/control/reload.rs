@@ -85,7 +85,8 @@ impl Reloader {
             Err(rejected) => {
                 // A file that could not be read names no others: the ones it named before may bring it back.
                 self.files.clone_from(&rejected.files);
-                self.files.extend(self.loaded.files.iter().filter(|file| !rejected.files.contains(file)).cloned());
+                self.files
+                    .extend(self.loaded.files.iter().filter(|file| !rejected.files.contains(file)).cloned());
                 return self.reject(origin, generation, rejected.to_string());
             }
         };
@@ -157,8 +158,9 @@ impl Reloader {
         if wanted == self.admin_bind {
             return Ok(None);
         }
-        let listener = StdListener::bind(wanted)
-            .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))?;
+        let listener = StdListener::bind(wanted).map_err(|error| {
+            std::io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}"))
+        })?;
         listener.set_nonblocking(true)?;
         Ok(Some(listener))
     }

@@ -91,7 +91,15 @@ fn settled(paths: &[PathBuf]) -> Vec<(PathBuf, Signature)> {
 
 fn signature(path: &Path) -> Signature {
     let data = path.metadata().ok()?;
-    Some((data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()))
+    Some((
+        data.dev(),
+        data.ino(),
+        data.size(),
+        data.mtime(),
+        data.mtime_nsec(),
+        data.ctime(),
+        data.ctime_nsec(),
+    ))
 }
 
 /// The folders that the system tells us about.
@@ -117,9 +125,12 @@ impl Folders {
     /// Watches the folders of these files: where the path says they are, and where their links lead.
     fn follow(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        let folders: BTreeSet<PathBuf> =
-            paths.iter().flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten()
-                .filter_map(|path| folder_of(&path)).collect();
+        let folders: BTreeSet<PathBuf> = paths
+            .iter()
+            .flat_map(|path| [Some(path.clone()), path.canonicalize().ok()])
+            .flatten()
+            .filter_map(|path| folder_of(&path))
+            .collect();
         for gone in self.watched.difference(&folders) {
             let _ = watcher.unwatch(gone);
         }

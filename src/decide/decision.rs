@@ -12,6 +12,7 @@ use crate::ambient::Moment;
 use crate::decide::bucket::{Bucket, Share};
 use crate::decide::cookies::{self, CookieNames};
 use crate::decide::engine::Engine;
+use crate::decide::headers::Seen;
 use crate::decide::identify::identify;
 use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
@@ -45,6 +46,8 @@ pub struct Question<'a> {
     pub query: Option<&'a str>,
     /// The request's headers as they came.
     pub headers: &'a HeaderMap,
+    /// Which of them are there.
+    pub seen: Seen,
     /// The client: the peer, or whom a trusted peer names.
     pub client: IpAddr,
     /// Whether the peer's forwarded headers and key headers are believed.
@@ -141,7 +144,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     let has_tickets = rules.keys.last() == Some(&KeySource::Device);
     let ticket =
         if has_tickets { open_ticket(rules, question, names, moment.wall) } else { TicketState::Unused };
-    let loads_page = loads_page(question.headers);
+    let loads_page = loads_page(question.headers, question.seen);
 
     let target = rules.targets.iter().position(|target| {
         target.names(user.as_ref(), question.client, question.headers, question.peer_is_trusted)
@@ -169,8 +172,10 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
         .filter(|bucket| must_issue(rules, ticket, *bucket, user.is_some(), loads_page, moment.wall))
         .map(|bucket| Ticket {
             bucket,
-            follows_user: user.is_some() || matches!(ticket, TicketState::Valid(ticket) if ticket.follows_user),
+            follows_user: user.is_some()
+                || matches!(ticket, TicketState::Valid(ticket) if ticket.follows_user),
             issued: u32::try_from(moment.wall).unwrap_or(u32::MAX),
+            is_current: true,
         });
 
     let trail = Trail { subject, ticket, loads_page, target, bucket, share: rules.share };
@@ -212,15 +217,16 @@ fn must_issue(
 
 /// A request that loads a page: `Sec-Fetch-Mode: navigate` (W3C Fetch Metadata 2.2), or without fetch metadata
 /// an `Accept` that names `text/html`.
-fn loads_page(headers: &HeaderMap) -> bool {
+fn loads_page(headers: &HeaderMap, seen: Seen) -> bool {
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
-        return mode.as_bytes() == b"navigate";
+    if seen.fetch_mode {
+        return headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode.as_bytes() == b"navigate");
     }
-    headers.get_all(ACCEPT).iter().any(|line| {
-        line.as_bytes().split(|byte| *byte == b',').any(|range| {
-            let media_type = range.split(|byte| *byte == b';').next().unwrap_or_default();
-            media_type.trim_ascii().eq_ignore_ascii_case(b"text/html")
+    seen.accept
+        && headers.get_all(ACCEPT).iter().any(|line| {
+            line.as_bytes().split(|byte| *byte == b',').any(|range| {
+                let media_type = range.split(|byte| *byte == b';').next().unwrap_or_default();
+                media_type.trim_ascii().eq_ignore_ascii_case(b"text/html")
+            })
         })
-    })
 }

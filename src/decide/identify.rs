@@ -176,7 +176,8 @@ mod tests {
         }
         assert_eq!(claim_of(b"no.dots", "sub"), None);
         assert_eq!(claim_of(b"a.!!!.c", "sub"), None);
-        let padded = format!("e30.{}.c2ln", base64::engine::general_purpose::URL_SAFE.encode(r#"{"sub":"a"}"#));
+        let padded =
+            format!("e30.{}.c2ln", base64::engine::general_purpose::URL_SAFE.encode(r#"{"sub":"a"}"#));
         assert_eq!(claim_of(padded.as_bytes(), "sub").as_deref(), Some("a"));
     }
 

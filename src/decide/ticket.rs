@@ -43,6 +43,9 @@ pub struct Ticket {
     pub follows_user: bool,
     /// When it was sealed, in seconds since the Unix epoch.
     pub issued: u32,
+    /// Whether the key that signs now sealed it; one that was sealed by an older key is sealed anew, so that the
+    /// older key can be taken away. Not part of what is sealed.
+    pub is_current: bool,
 }
 
 /// Why a cookie is no ticket.
@@ -197,7 +200,8 @@ impl Sealer {
         if signature.len() != SIGNATURE {
             return Err(Rejection::Malformed);
         }
-        let key = self.keys.iter().find(|key| key.id == payload[1..5]).ok_or(Rejection::UnknownKey)?;
+        let at = self.keys.iter().position(|key| key.id == payload[1..5]).ok_or(Rejection::UnknownKey)?;
+        let key = &self.keys[at];
         // `verify_slice` compares in constant time.
         key.mac(names).chain_update(payload).verify_slice(signature).map_err(|_| Rejection::Signature)?;
 
@@ -211,13 +215,13 @@ impl Sealer {
         }
         // Ours cannot be beyond the line; the check keeps the type honest.
         let bucket = Bucket::new(integer(13) & 0x00FF_FFFF).ok_or(Rejection::Malformed)?;
-        Ok(Ticket { bucket, follows_user: payload[5] & FLAG_USER != 0, issued })
+        Ok(Ticket { bucket, follows_user: payload[5] & FLAG_USER != 0, issued, is_current: at == 0 })
     }
 
-    /// Whether a ticket has lived half its life and should be sealed anew, so that a browser that keeps coming
-    /// never loses it.
+    /// Whether a ticket should be sealed anew, so that a browser that keeps coming never loses it: it has lived
+    /// half its life, or was sealed by a key that does not sign any more.
     pub fn is_due(&self, ticket: &Ticket, now: u64) -> bool {
-        now.saturating_sub(u64::from(ticket.issued)) > self.life().as_secs() / 2
+        !ticket.is_current || now.saturating_sub(u64::from(ticket.issued)) > self.life().as_secs() / 2
     }
 
     fn life(&self) -> Duration {
@@ -260,7 +264,12 @@ mod tests {
     }
 
     fn ticket() -> Ticket {
-        Ticket { bucket: Bucket::new(71_213).expect("on the line"), follows_user: true, issued: NOW as u32 }
+        Ticket {
+            bucket: Bucket::new(71_213).expect("on the line"),
+            follows_user: true,
+            issued: NOW as u32,
+            is_current: true,
+        }
     }
 
     fn value(line: &str) -> &[u8] {
@@ -276,7 +285,9 @@ mod tests {
         assert!(
             line.starts_with("__Host-cutover=") && line.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure")
         );
-        assert_eq!(rotated.open(&SECURE, value(&line), NOW), Ok(ticket()));
+        let of_old_key = Ticket { is_current: false, ..ticket() };
+        assert_eq!(rotated.open(&SECURE, value(&line), NOW), Ok(of_old_key));
+        assert!(rotated.is_due(&of_old_key, NOW) && !rotated.is_due(&ticket(), NOW));
         let line = rotated.set_cookie(&SECURE, &ticket()).expect("a key");
         assert_eq!(old.open(&SECURE, value(&line), NOW), Err(Rejection::UnknownKey));
     }

@@ -243,8 +243,7 @@ mod tests {
 
     fn new() -> (Arc<CoarseClock>, Arc<Activity>) {
         let clock = Arc::new(CoarseClock::default());
-        let activity =
-            Activity::new(Arc::clone(&clock), Duration::from_secs(10), Duration::from_secs(75));
+        let activity = Activity::new(Arc::clone(&clock), Duration::from_secs(10), Duration::from_secs(75));
         (clock, activity)
     }
 

@@ -98,7 +98,9 @@ impl Body for RequestBody {
                 watched.activity.set_step_deadline(Some(watched.response_timeout));
                 if let Some(data) = frame.data_ref() {
                     let length = data.len() as u64;
-                    watched.received.store(watched.received.load(Ordering::Relaxed) + length, Ordering::Relaxed);
+                    watched
+                        .received
+                        .store(watched.received.load(Ordering::Relaxed) + length, Ordering::Relaxed);
                     if let Some((limit, left)) = &mut watched.allowance {
                         match left.checked_sub(length) {
                             Some(rest) => *left = rest,
@@ -197,39 +199,37 @@ impl Body for ResponseBody {
                 record.sent(page.len());
                 Poll::Ready(Some(Ok(Frame::data(page))))
             }
-            Content::Engine { answer, idle_timeout } => {
-                match Pin::new(answer).poll_frame(context) {
-                    Poll::Ready(Some(Ok(frame))) => {
-                        activity.set_step_deadline(None);
-                        if let Some(data) = frame.data_ref() {
-                            record.sent(data.len());
-                        }
-                        Poll::Ready(Some(Ok(frame)))
+            Content::Engine { answer, idle_timeout } => match Pin::new(answer).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    activity.set_step_deadline(None);
+                    if let Some(data) = frame.data_ref() {
+                        record.sent(data.len());
                     }
-                    Poll::Ready(Some(Err(error))) => {
-                        *content = Content::Empty;
-                        match &error {
-                            AnswerError::Cut | AnswerError::Io(_) | AnswerError::Malformed(_) => {
-                                record.broke_off(UpstreamFailure::BodyBroken);
-                            }
-                            AnswerError::RequestBody(_) => {}
-                        }
-                        Poll::Ready(Some(Err(ResponseBodyError::Broken(error))))
-                    }
-                    Poll::Ready(None) => Poll::Ready(None),
-                    Poll::Pending => match activity.stall() {
-                        Some(Stall::Step | Stall::Exchange | Stall::Body) => {
-                            *content = Content::Empty;
-                            record.broke_off(UpstreamFailure::BodyTimeout);
-                            Poll::Ready(Some(Err(ResponseBodyError::Late)))
-                        }
-                        Some(Stall::Idle | Stall::Head | Stall::Reader | Stall::Tunnel) | None => {
-                            activity.begin_step(*idle_timeout);
-                            Poll::Pending
-                        }
-                    },
+                    Poll::Ready(Some(Ok(frame)))
                 }
-            }
+                Poll::Ready(Some(Err(error))) => {
+                    *content = Content::Empty;
+                    match &error {
+                        AnswerError::Cut | AnswerError::Io(_) | AnswerError::Malformed(_) => {
+                            record.broke_off(UpstreamFailure::BodyBroken);
+                        }
+                        AnswerError::RequestBody(_) => {}
+                    }
+                    Poll::Ready(Some(Err(ResponseBodyError::Broken(error))))
+                }
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Pending => match activity.stall() {
+                    Some(Stall::Step | Stall::Exchange | Stall::Body) => {
+                        *content = Content::Empty;
+                        record.broke_off(UpstreamFailure::BodyTimeout);
+                        Poll::Ready(Some(Err(ResponseBodyError::Late)))
+                    }
+                    Some(Stall::Idle | Stall::Head | Stall::Reader | Stall::Tunnel) | None => {
+                        activity.begin_step(*idle_timeout);
+                        Poll::Pending
+                    }
+                },
+            },
         }
     }
 

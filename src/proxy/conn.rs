@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::decide::headers::Forwarder;
+use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Stall};
 use crate::net::drain::Open;
@@ -72,7 +72,7 @@ impl Claims {
         let text = text.ok_or(ProxyError::Malformed("bad Host"))?;
         let app = view.snapshot.hosts.find(text).ok_or(ProxyError::Misdirected)?;
         // The weak pointer keeps the address from being used again by another view.
-        self.0 = Some((Rc::downgrade(view), host.clone(), app));
+        self.0 = Some((Rc::downgrade(view), own(host), app));
         Ok(app)
     }
 }
@@ -117,7 +117,9 @@ pub async fn serve(
 
     let service = service_fn(move |request| handle(Rc::clone(&downstream), request));
     let connection = http1::Builder::new()
-        .pipeline_flush(true)
+        // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
+        // written, also a 400, for as long as more lies in the read buffer, and buffers bodies without a bound.
+        .writev(false)
         .max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes))
         .max_header_size(limits.header_bytes)
         .max_headers(limits.headers)
@@ -127,6 +129,7 @@ pub async fn serve(
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = poll_fn(|context| {
+        worker.ambient.expire();
         activity.register(context.waker());
         match connection.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(ended),

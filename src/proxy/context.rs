@@ -115,6 +115,7 @@ impl WorkerContext {
     /// and takes up a new generation even when no request asks for it.
     pub fn tick(&self, since_start: Duration) {
         self.clock.set(since_start);
+        self.ambient.expire();
         let now = self.ambient.instant();
         self.activities.borrow_mut().retain(|activity| {
             let in_use = Arc::strong_count(activity) > 1;
@@ -168,7 +169,8 @@ impl View {
             .iter()
             .map(|app| {
                 let app_metrics = metrics.app(&app.name);
-                let mut endpoints = |engine: Engine| endpoints(app, engine, &app_metrics, &mut known, shed, ambient);
+                let mut endpoints =
+                    |engine: Engine| endpoints(app, engine, &app_metrics, &mut known, shed, ambient);
                 let endpoints = [endpoints(Engine::Classic), endpoints(Engine::Identity)];
                 AppView { metrics: app_metrics, endpoints, turns: Default::default() }
             })

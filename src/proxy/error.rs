@@ -55,10 +55,14 @@ impl ProxyError {
             Self::Internal => AnswerKind::Internal,
             Self::Upstream(error) => match error {
                 UpstreamError::NoEndpoint => AnswerKind::Unavailable,
-                UpstreamError::QueueFull { .. } | UpstreamError::QueueTimeout { .. } => AnswerKind::Overloaded,
+                UpstreamError::QueueFull { .. } | UpstreamError::QueueTimeout { .. } => {
+                    AnswerKind::Overloaded
+                }
                 UpstreamError::Connect { .. } => AnswerKind::UpstreamRefused,
                 UpstreamError::ConnectTimeout { .. } => AnswerKind::ConnectTimeout,
-                UpstreamError::ClosedEarly { .. } | UpstreamError::Malformed { .. } => AnswerKind::UpstreamBroke,
+                UpstreamError::ClosedEarly { .. } | UpstreamError::Malformed { .. } => {
+                    AnswerKind::UpstreamBroke
+                }
                 UpstreamError::ResponseTimeout { .. } => AnswerKind::ResponseTimeout,
                 UpstreamError::UpgradeUnasked { .. } => AnswerKind::UpgradeUnasked,
                 UpstreamError::RequestBody { .. } => AnswerKind::Malformed,
@@ -86,7 +90,9 @@ impl ProxyError {
 pub fn failure_of(error: &UpstreamError) -> Option<UpstreamFailure> {
     match error {
         UpstreamError::NoEndpoint | UpstreamError::RequestBody { .. } => None,
-        UpstreamError::QueueFull { .. } | UpstreamError::QueueTimeout { .. } => Some(UpstreamFailure::QueueFull),
+        UpstreamError::QueueFull { .. } | UpstreamError::QueueTimeout { .. } => {
+            Some(UpstreamFailure::QueueFull)
+        }
         UpstreamError::Connect { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
             Some(UpstreamFailure::ConnectRefused)
         }

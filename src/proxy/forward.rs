@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body as _;
 
 use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
-use crate::decide::decision::Reason;
+use crate::decide::decision::{Decision, Reason};
 use crate::decide::engine::Engine;
 use crate::decide::retry::{Progress, is_repeatable, may_repeat};
 use crate::net::activity::{Activity, Stall};
@@ -23,6 +23,7 @@ use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::Answer;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
 
 /// What forwarding needs to know of a request.
@@ -35,8 +36,6 @@ pub struct Exchange<'a> {
     pub app: usize,
     /// Notices when somebody stalls.
     pub activity: &'a Arc<Activity>,
-    /// The head as engines get it.
-    pub head: &'a Request<()>,
     /// Whether the client asked to switch protocols.
     pub wants_upgrade: bool,
 }
@@ -45,31 +44,35 @@ pub struct Exchange<'a> {
 struct Attempt {
     error: UpstreamError,
     body: Option<RequestBody>,
-    /// The connection came from the pool, and had died there before the request was begun.
-    was_stale: bool,
+    /// The connection came from the pool: it says little about the endpoint that it died.
+    was_pooled: bool,
 }
 
 impl Attempt {
     fn failed(error: UpstreamError, body: Option<RequestBody>) -> Self {
-        Self { error, body, was_stale: false }
+        Self { error, body, was_pooled: false }
     }
 }
 
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
 pub async fn forward(
     exchange: &Exchange<'_>,
-    engine: Engine,
+    decision: &Decision,
+    mut head: RequestHead,
     body: RequestBody,
     record: &mut Record,
 ) -> Result<Response<Answer<RequestBody>>, ProxyError> {
-    let limits = &exchange.view.snapshot.limits;
-    exchange.activity.set_exchange_deadline(limits.request_timeout);
-    let failed = match attempts(exchange, engine, body, record).await? {
+    let app = &exchange.view.snapshot.apps[exchange.app];
+    exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
+    let unannotated = head.lines.len();
+    if app.annotate {
+        head.lines.annotate(decision.engine, decision.reason);
+    }
+    let failed = match attempts(exchange, &head, decision.engine, body, record).await? {
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
-    let app = &exchange.view.snapshot.apps[exchange.app];
-    let other = engine.other();
+    let other = decision.engine.other();
     match failed {
         Attempt { error, body: Some(body), .. }
             if app.on_unavailable == OnUnavailable::Failover
@@ -77,8 +80,12 @@ pub async fn forward(
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
+            if app.annotate {
+                head.lines.truncate(unannotated);
+                head.lines.annotate(other, Reason::Failover);
+            }
             // Boxed: rare, and the room for it would be moved about with every request.
-            let again = Box::pin(attempts(exchange, other, body, record));
+            let again = Box::pin(attempts(exchange, &head, other, body, record));
             again.await?.map_err(|failed| fault_of(failed.error))
         }
         Attempt { error, .. } => Err(fault_of(error)),
@@ -89,6 +96,7 @@ pub async fn forward(
 /// whatever else could be tried.
 async fn attempts(
     exchange: &Exchange<'_>,
+    head: &RequestHead,
     engine: Engine,
     mut body: RequestBody,
     record: &mut Record,
@@ -105,8 +113,8 @@ async fn attempts(
         };
         tries += 1;
         let timeouts = &app.pool(engine).timeouts;
-        let in_flight = endpoint.shared.begin();
-        let attempt = pin!(attempt(exchange, timeouts, endpoint, body, fresh));
+        record.asks(endpoint, endpoint.shared.begin(), tries);
+        let attempt = pin!(attempt(exchange, head, timeouts, endpoint, body, fresh));
         let failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
             Ok(response) => {
                 if tries > 1 {
@@ -117,13 +125,15 @@ async fn attempts(
                     note_failure(exchange, endpoint, &error);
                     return Ok(Err(Attempt::failed(error, None)));
                 }
-                record.answered_by(endpoint, tries, in_flight);
+                record.answered();
                 return Ok(Ok(response));
             }
             Err(failed) => failed,
         };
         fresh = true;
-        if failed.was_stale
+        let progress = failed.error.progress();
+        if failed.was_pooled
+            && progress == Progress::NothingWritten
             && let Some(untouched) = failed.body
         {
             // No attempt was made, and no endpoint failed: it closed a connection that nobody used.
@@ -135,14 +145,16 @@ async fn attempts(
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
         }
-        let progress = failed.error.progress();
+        // An endpoint that refused a new connection is not asked again where it is alone.
+        let elsewhere = failed.was_pooled || app.pool(engine).endpoints.len() > 1;
+        let again = elsewhere && may_repeat(progress, &head.method, has_body, tries);
         match failed.body {
-            Some(untouched) if may_repeat(progress, exchange.head.method(), has_body, tries) => {
+            Some(untouched) if again => {
                 failed_at = Some(at);
                 body = untouched;
             }
             // A body of nothing is as good as new.
-            None if !has_body && may_repeat(progress, exchange.head.method(), has_body, tries) => {
+            None if again && !has_body => {
                 failed_at = Some(at);
                 body = RequestBody::none();
             }
@@ -176,13 +188,14 @@ fn pick<'v>(
 /// One attempt at one endpoint.
 async fn attempt(
     exchange: &Exchange<'_>,
+    head: &RequestHead,
     timeouts: &Timeouts,
     endpoint: &Rc<WorkerEndpoint>,
     body: RequestBody,
     fresh: bool,
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
     let has_body = !body.is_end_stream();
-    let repeatable = !has_body && is_repeatable(exchange.head.method());
+    let repeatable = !has_body && is_repeatable(&head.method);
     let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
     let connection = match unused {
         Some(connection) => connection,
@@ -194,15 +207,12 @@ async fn attempt(
     if !has_body {
         exchange.activity.set_step_deadline(Some(timeouts.response));
     }
-    match connection.send(exchange.head, body).await {
+    match connection.send(head, body).await {
         Ok(response) => {
             exchange.activity.set_step_deadline(None);
             Ok(response)
         }
-        Err(failed) => {
-            let was_stale = failed.reused && failed.error.progress() == Progress::NothingWritten;
-            Err(Attempt { error: failed.error, body: failed.body, was_stale })
-        }
+        Err(failed) => Err(Attempt { error: failed.error, body: failed.body, was_pooled: failed.reused }),
     }
 }
 

@@ -15,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::ambient::Moment;
 use crate::decide::cookies::CookieNames;
 use crate::decide::decision::{Decision, Question, decide};
-use crate::decide::headers;
+use crate::decide::headers::{self, Lines, Seen};
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
@@ -28,6 +28,7 @@ use crate::proxy::respond::{self, Shape};
 use crate::proxy::upgrade;
 use crate::runtime::snapshot::App;
 use crate::upstream::client::Answer;
+use crate::upstream::head::RequestHead;
 
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
 pub async fn handle(
@@ -69,44 +70,46 @@ async fn serve(
     let client =
         if peer_is_trusted { view.snapshot.trust.client(&parts.headers, peer.address) } else { peer.address };
     let secure = peer_is_trusted && headers::forwarded_over_tls(&parts.headers);
+    let seen = Seen::of(&parts.headers);
+    let roll = || downstream.worker.ambient.roll();
+    let mut lines = Lines::default();
     record.begin_telling(&parts, client);
-    let request_id = headers::ensure_request_id(&mut parts.headers, || downstream.worker.ambient.roll());
-    record.named(request_id);
+    record.named(headers::ensure_request_id(&mut parts.headers, seen, roll, &mut lines));
 
     let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
+    let limits = &view.snapshot.limits;
+    if let Some(limit) = limits.body_bytes
+        && seen.content_length
+        && declared_length(&parts.headers).is_some_and(|length| length > limit)
+    {
+        return Err(ProxyError::BodyTooLarge { limit });
+    }
 
     // One connection of a browser is one roll of the dice, so that parallel first requests cannot split it; a
     // trusted proxy carries many browsers on one connection.
-    let roll = if peer_is_trusted { moment.roll } else { downstream.roll ^ app.roll };
+    let moment = if peer_is_trusted { moment } else { Moment { roll: downstream.roll ^ app.roll, ..moment } };
     let question = Question {
         method: &parts.method,
         path: parts.uri.path(),
         query: parts.uri.query(),
         headers: &parts.headers,
+        seen,
         client,
         peer_is_trusted,
         secure,
     };
-    let decision = decide(&app.rules, &question, Moment { roll, ..moment });
+    let decision = decide(&app.rules, &question, moment);
     record.decided(&decision);
 
-    let limits = &view.snapshot.limits;
-    if let Some(limit) = limits.body_bytes
-        && declared_length(&parts.headers).is_some_and(|length| length > limit)
-    {
-        return Err(ProxyError::BodyTooLarge { limit });
-    }
     let on_client = parts.extensions.remove::<OnUpgrade>();
-    let hop = headers::strip_request(&mut parts.headers, &app.key_headers, peer_is_trusted);
-    downstream.forwarder.borrow_mut().write(&mut parts.headers, peer_is_trusted);
-    headers::ensure_traceparent(&mut parts.headers, || downstream.worker.ambient.roll());
+    let hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
+    downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
+    headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
     headers::restore_hop(&mut parts.headers, &hop);
-    if app.annotate {
-        headers::annotate(&mut parts.headers, decision.engine, decision.reason.as_str());
-    }
-    record.traced(&parts.headers);
+    let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers, lines };
+    record.traced(&head);
 
     let pool = app.pool(decision.engine);
     let body = RequestBody::new(body, &downstream.activity, limits.body_bytes, pool.timeouts.response);
@@ -116,10 +119,9 @@ async fn serve(
         view,
         app: at,
         activity: &downstream.activity,
-        head: &Request::from_parts(parts, ()),
         wants_upgrade: hop.upgrade.is_some(),
     };
-    let response = forward(&exchange, decision.engine, body, record).await?;
+    let response = forward(&exchange, &decision, head, body, record).await?;
     record.responds(response.status(), None);
     Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
 }

@@ -36,6 +36,6 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("bucket {}", 5)
         };
-        assert_eq!(catch::<_>(pin!(panics)).await.map(|()| ()), Err("bucket 5".into()));
+        assert_eq!(catch(pin!(panics)).await, Err("bucket 5".into()));
     }
 }

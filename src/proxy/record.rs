@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::decide::decision::{Decision, Reason, TicketState};
 use crate::decide::engine::Engine;
-use crate::decide::headers;
+use crate::decide::headers::{self, RequestId};
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
-use crate::telemetry::kinds::{AnswerKind, MethodLabel, UpstreamFailure};
+use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
 use crate::upstream::endpoint::InFlight;
+use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
 
 /// The status of a request whose client hung up before a response began: none was sent, and metrics show `none`.
@@ -36,14 +37,17 @@ pub struct Record {
     started: Instant,
     status: u16,
     kind: Option<AnswerKind>,
-    /// Until the response's head.
+    reason: Option<Reason>,
+    /// When the endpoint was asked that was asked last.
+    asked: Option<Instant>,
+    /// From then until the response's head.
     upstream: Option<Duration>,
     /// Keeps the endpoint's load counted.
     at: Option<(Rc<WorkerEndpoint>, InFlight)>,
     sent: u64,
     received: Option<Arc<AtomicU64>>,
     tries: u32,
-    request_id: Option<HeaderValue>,
+    request_id: Option<RequestId>,
     told: Option<Box<Told>>,
 }
 
@@ -53,7 +57,7 @@ struct Told {
     uri: Uri,
     version: Version,
     host: Option<HeaderValue>,
-    trace: Option<HeaderValue>,
+    trace: Option<String>,
     client: IpAddr,
     decision: Option<Decision>,
 }
@@ -70,6 +74,8 @@ impl Record {
             started,
             status: NO_STATUS,
             kind: None,
+            reason: None,
+            asked: None,
             upstream: None,
             at: None,
             sent: 0,
@@ -96,19 +102,19 @@ impl Record {
     }
 
     /// The request has got a name.
-    pub fn named(&mut self, request_id: HeaderValue) {
+    pub fn named(&mut self, request_id: RequestId) {
         self.request_id = Some(request_id);
     }
 
     /// The request's name.
-    pub fn request_id(&self) -> Option<&HeaderValue> {
+    pub fn request_id(&self) -> Option<&RequestId> {
         self.request_id.as_ref()
     }
 
     /// The request belongs to a trace.
-    pub fn traced(&mut self, headers: &HeaderMap) {
+    pub fn traced(&mut self, head: &RequestHead) {
         if let Some(told) = &mut self.told {
-            told.trace = headers.get(headers::TRACEPARENT).cloned();
+            told.trace = headers::trace_id(&head.headers, &head.lines).map(str::to_owned);
         }
     }
 
@@ -117,15 +123,21 @@ impl Record {
         self.app = Some(app);
     }
 
-    /// An engine was chosen.
+    /// An engine was chosen. It is counted when the request ends: policy may yet let the other one serve.
     pub fn decided(&mut self, decision: &Decision) {
-        let metrics = self.metrics();
-        metrics.record_decision(decision.engine, decision.reason);
-        metrics.in_flight_started(decision.engine);
-        if let TicketState::Rejected(rejection) = decision.trail.ticket {
-            self.worker.metrics.record_ticket_rejected(rejection);
+        self.metrics().in_flight_started(decision.engine);
+        match (decision.trail.ticket, decision.reason) {
+            (TicketState::Rejected(rejection), _) => self.worker.metrics.record_ticket_rejected(rejection),
+            (TicketState::Valid(held), Reason::Cohort) => {
+                let before = decision.trail.share.engine_for(held.bucket);
+                if before != decision.engine {
+                    self.metrics().record_move(before, decision.engine, MoveCause::Identified);
+                }
+            }
+            (TicketState::Unused | TicketState::Absent | TicketState::Valid(_), _) => {}
         }
         self.engine = Some(decision.engine);
+        self.reason = Some(decision.reason);
         if let Some(told) = &mut self.told {
             told.decision = Some(*decision);
         }
@@ -137,13 +149,16 @@ impl Record {
         if let Some(before) = self.engine {
             metrics.in_flight_ended(before);
         }
-        metrics.record_decision(engine, reason);
         metrics.in_flight_started(engine);
         self.engine = Some(engine);
-        if let Some(Told { decision: Some(decision), .. }) = self.told.as_deref_mut() {
-            decision.engine = engine;
-            decision.reason = reason;
-        }
+        self.reason = Some(reason);
+    }
+
+    /// An endpoint is asked, and for how many times any has been.
+    pub fn asks(&mut self, endpoint: &Rc<WorkerEndpoint>, in_flight: InFlight, tries: u32) {
+        self.at = Some((Rc::clone(endpoint), in_flight));
+        self.tries = tries;
+        self.asked = Some(self.worker.ambient.instant());
     }
 
     /// The bytes of the request's body are counted there.
@@ -151,20 +166,14 @@ impl Record {
         self.received = received;
     }
 
-    /// An endpoint answered, after so many tries.
-    pub fn answered_by(
-        &mut self,
-        endpoint: &Rc<WorkerEndpoint>,
-        tries: u32,
-        in_flight: InFlight,
-    ) {
-        let upstream = self.worker.ambient.instant().saturating_duration_since(self.started);
+    /// The endpoint that was asked has answered.
+    pub fn answered(&mut self) {
+        let Some(asked) = self.asked else { return };
+        let upstream = self.worker.ambient.instant().saturating_duration_since(asked);
         if let Some(engine) = self.engine {
             self.metrics().record_upstream(engine, upstream);
         }
         self.upstream = Some(upstream);
-        self.tries = tries;
-        self.at = Some((Rc::clone(endpoint), in_flight));
     }
 
     /// A response begins.
@@ -210,16 +219,18 @@ impl Drop for Record {
         metrics.record_request(self.engine, self.method, self.status, took);
         if let Some(engine) = self.engine {
             metrics.in_flight_ended(engine);
+            if let Some(reason) = self.reason {
+                metrics.record_decision(engine, reason);
+            }
         }
         let Some(told) = &self.told else { return };
         let decision = told.decision.as_ref();
-        let trace = told.trace.as_ref().and_then(|trace| trace.to_str().ok()).and_then(|trace| trace.get(3..35));
         self.worker.access.record(&AccessRecord {
             unix_millis: self.worker.ambient.unix_millis(),
             app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),
             workflow: None,
             engine: self.engine,
-            reason: decision.map(|decision| decision.reason),
+            reason: self.reason,
             subject: decision.and_then(|decision| decision.trail.subject),
             bucket: decision.and_then(|decision| decision.trail.bucket),
             method: &told.method,
@@ -234,8 +245,8 @@ impl Drop for Record {
             client: told.client,
             endpoint: self.at.as_ref().map(|(endpoint, _)| endpoint.shared.label.as_str()),
             retries: self.tries.saturating_sub(1),
-            request_id: self.request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
-            trace_id: trace,
+            request_id: self.request_id.as_ref().map_or(b"", RequestId::as_bytes),
+            trace_id: told.trace.as_deref(),
             protocol: told.version,
         });
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::decide::headers::X_REQUEST_ID;
+use crate::decide::headers::{RequestId, X_REQUEST_ID};
 use crate::telemetry::kinds::AnswerKind;
 
 /// How a client wants to be told of an error.
@@ -30,7 +30,6 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::Malformed => "The request could not be understood.",
         AnswerKind::SlowRequest => "The request took too long to arrive. Please try again.",
         AnswerKind::BodyTooLarge => "What was sent is larger than this site accepts.",
-        AnswerKind::UriTooLong => "The address is longer than this site accepts.",
         AnswerKind::HeadTooLarge => "The request's headers are larger than this site accepts.",
         AnswerKind::Misdirected => "This site is not served here.",
         AnswerKind::Internal => "Something went wrong on our side. Please try again.",
@@ -47,9 +46,14 @@ fn advice(kind: AnswerKind) -> &'static str {
 }
 
 /// Our answer, with its body apart so that the caller can wrap it.
-pub fn answer(kind: AnswerKind, shape: Shape, request_id: Option<&HeaderValue>, close: bool) -> Response<Bytes> {
+pub fn answer(
+    kind: AnswerKind,
+    shape: Shape,
+    request_id: Option<&RequestId>,
+    close: bool,
+) -> Response<Bytes> {
     let status = kind.status();
-    let id = request_id.and_then(|id| id.to_str().ok()).unwrap_or("none");
+    let id = request_id.map_or("none", RequestId::as_str);
     let (content_type, body) = match shape {
         Shape::Html => ("text/html; charset=utf-8", page(status, kind, id)),
         Shape::Problem => ("application/problem+json", problem(status, kind, id)),
@@ -59,8 +63,8 @@ pub fn answer(kind: AnswerKind, shape: Shape, request_id: Option<&HeaderValue>, 
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(id) = request_id {
-        headers.insert(X_REQUEST_ID, id.clone());
+    if let Some(id) = request_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+        headers.insert(X_REQUEST_ID, id);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_page_and_a_problem_with_the_request_id() {
-        let id = HeaderValue::from_static("abc-123");
+        let id = RequestId::Given(HeaderValue::from_static("abc-123"));
         for kind in AnswerKind::ALL {
             for shape in [Shape::Html, Shape::Problem] {
                 let response = answer(kind, shape, Some(&id), true);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::HeaderName;
 use sha2::{Digest, Sha256};
 
-use crate::config::model::{App as AppConfig, Config, Limits, OnUnavailable, Pool as PoolConfig, TicketLifetime};
+use crate::config::model::{
+    App as AppConfig, Config, Limits, OnUnavailable, Pool as PoolConfig, TicketLifetime,
+};
 use crate::config::model::{Connections, Timeouts};
 use crate::decide::balance::{Balance, Weights};
 use crate::decide::decision::Rules;
@@ -103,7 +105,9 @@ impl Snapshot {
             .iter()
             .map(|app| {
                 let pool = |engine| {
-                    Pool::build(app.pool(engine), |label| known.get(&(app.name.as_str(), engine, label)).copied())
+                    Pool::build(app.pool(engine), |label| {
+                        known.get(&(app.name.as_str(), engine, label)).copied()
+                    })
                 };
                 App {
                     name: app.name.clone(),

@@ -45,8 +45,6 @@ labels! {
         SlowRequest => "slow_request",
         /// The body is larger than we accept.
         BodyTooLarge => "body_too_large",
-        /// The request line is longer than we accept.
-        UriTooLong => "uri_too_long",
         /// No app is configured for this host.
         Misdirected => "misdirected",
         /// The head is larger, or has more lines, than we accept.
@@ -79,7 +77,6 @@ impl AnswerKind {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::SlowRequest => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -131,12 +128,8 @@ labels! {
 labels! {
     /// Why a browser's engine is another than at its last visit.
     pub enum MoveCause {
-        /// The share was changed.
-        Share => "share",
         /// The browser became known as a user, and follows that user's bucket.
         Identified => "identified",
-        /// A target names the subject now, or no longer.
-        Target => "target",
     }
 }
 
@@ -218,8 +211,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 15);
-        assert_eq!(AnswerKind::ALL[14], AnswerKind::RequestTimeout);
+        assert_eq!(AnswerKind::COUNT, 14);
+        assert_eq!(AnswerKind::ALL[13], AnswerKind::RequestTimeout);
     }
 
     #[test]
@@ -235,6 +228,6 @@ mod tests {
     #[test]
     fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        assert_eq!(statuses, [400, 408, 413, 414, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504]);
+        assert_eq!(statuses, [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504]);
     }
 }

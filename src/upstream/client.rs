@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -25,7 +25,9 @@ use crate::decide::retry::Progress;
 use crate::telemetry::kinds::ConnectionState;
 use crate::upstream::error::{AnswerError, UpstreamError};
 use crate::upstream::framing::{Framing, Part};
-use crate::upstream::head::{Malformed, ResponseHead, keeps_alive, read_response, write_request};
+use crate::upstream::head::{
+    Malformed, RequestHead, ResponseHead, keeps_alive, read_response, write_request,
+};
 use crate::upstream::pool::WorkerEndpoint;
 use crate::upstream::upload::{Upload, UploadError};
 
@@ -119,16 +121,20 @@ impl Connection {
 
     /// Sends a request and waits for the head of its response. The answer's body brings the connection back to
     /// the pool with its last byte. The head stays with the caller, who may have to send it again.
-    pub async fn send<B>(mut self: Box<Self>, head: &Request<()>, body: B) -> Result<Response<Answer<B>>, Failed<B>>
+    pub async fn send<B>(
+        mut self: Box<Self>,
+        head: &RequestHead,
+        body: B,
+    ) -> Result<Response<Answer<B>>, Failed<B>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
-        let mut upload = Upload::new(body, head.headers());
+        let mut upload = Upload::new(body, &head.headers);
         self.outbox.clear();
         self.written = 0;
         self.has_written = false;
-        write_request(&mut self.outbox, head.method(), head.uri(), head.headers(), upload.sending());
+        write_request(&mut self.outbox, head, upload.sending());
         let mut interim = 0;
         let mut heard = false;
         let outcome = poll_fn(|context| {
@@ -141,7 +147,7 @@ impl Connection {
         }
         let framed = outcome.and_then(|response| {
             let ResponseHead { status, version, headers, .. } = &response;
-            let framing = Framing::of_response(head.method(), *status, *version, headers)?;
+            let framing = Framing::of_response(&head.method, *status, *version, headers)?;
             Ok((response, framing))
         });
         match framed {
@@ -295,7 +301,9 @@ where
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, AnswerError>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
         if let Some(upload) = &mut self.upload {
-            upload.poll(connection, context).map_err(|UploadError::Body(error)| AnswerError::RequestBody(error))?;
+            upload
+                .poll(connection, context)
+                .map_err(|UploadError::Body(error)| AnswerError::RequestBody(error))?;
             if upload.is_done() {
                 self.upload = None;
             }

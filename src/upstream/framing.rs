@@ -120,7 +120,11 @@ impl Chunks {
                     let Some(end) = memchr::memchr(b'\n', read) else {
                         // One more: the carriage return is not counted.
                         let is_too_long = read.len() > MOST_SIZE_LINE + 1;
-                        return if is_too_long { Err(Malformed("chunk size too long")) } else { Ok(Part::More) };
+                        return if is_too_long {
+                            Err(Malformed("chunk size too long"))
+                        } else {
+                            Ok(Part::More)
+                        };
                     };
                     let size = chunk_size(&read[..end])?;
                     read.advance(end + 1);
@@ -252,9 +256,11 @@ mod tests {
         let chunked = [("transfer-encoding", "chunked")];
         assert!(framing_of(Method::GET, StatusCode::OK, Version::HTTP_10, &chunked).is_err());
         let sized = [("content-length", "5")];
-        for (method, status) in
-            [(Method::HEAD, StatusCode::OK), (Method::GET, StatusCode::NO_CONTENT), (Method::GET, StatusCode::NOT_MODIFIED)]
-        {
+        for (method, status) in [
+            (Method::HEAD, StatusCode::OK),
+            (Method::GET, StatusCode::NO_CONTENT),
+            (Method::GET, StatusCode::NOT_MODIFIED),
+        ] {
             assert_eq!(framing_of(method, status, Version::HTTP_11, &sized), Ok(Framing::Length(0)));
         }
     }
@@ -309,10 +315,16 @@ mod tests {
 
     #[test]
     fn the_limit_of_a_size_line_does_not_depend_on_how_it_arrives() {
-        for (length, fits) in [(MOST_SIZE_LINE - 1, true), (MOST_SIZE_LINE, true), (MOST_SIZE_LINE + 1, false)] {
+        for (length, fits) in
+            [(MOST_SIZE_LINE - 1, true), (MOST_SIZE_LINE, true), (MOST_SIZE_LINE + 1, false)]
+        {
             let coded = format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(length - 2));
             for piece in [1, 7, coded.len()] {
-                assert_eq!(decode(coded.as_bytes(), piece).is_ok(), fits, "{length} bytes in pieces of {piece}");
+                assert_eq!(
+                    decode(coded.as_bytes(), piece).is_ok(),
+                    fits,
+                    "{length} bytes in pieces of {piece}"
+                );
             }
         }
     }

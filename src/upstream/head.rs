@@ -2,8 +2,11 @@
 //! or values out.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+
+use crate::decide::cookies::write_without_ours;
+use crate::decide::headers::Lines;
 
 /// Most header lines in a response head or trailer section. Generous: engines are ours, but one that goes mad
 /// must not take our memory with it.
@@ -28,22 +31,45 @@ pub enum Sending {
     Chunked,
 }
 
-/// Writes a request head. Framing headers are ours to write: whatever the map says of them is left out.
-pub fn write_request(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap, sending: Sending) {
+/// A request head as engines get it.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The target; only path and query are sent.
+    pub uri: Uri,
+    /// The client's header lines.
+    pub headers: HeaderMap,
+    /// Lines of ours.
+    pub lines: Lines,
+}
+
+/// Writes a request head. Framing headers are ours to write: whatever the map says of them is left out. Our own
+/// cookies are left out as well, and here, where nothing that an engine reads can pass by.
+pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, sending: Sending) {
+    let RequestHead { method, uri, headers, lines } = head;
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in headers {
-        if *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING {
-            continue;
+        if *name == COOKIE {
+            let start = out.len();
+            out.extend_from_slice(b"cookie: ");
+            if write_without_ours(value.as_bytes(), out) {
+                out.extend_from_slice(b"\r\n");
+            } else {
+                out.truncate(start);
+            }
+        } else if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
+            write_line(out, name, value);
         }
-        write_line(out, name, value);
     }
+    out.extend_from_slice(lines.as_bytes());
     match sending {
         // RFC 9110 8.6: methods that expect a body say when there is none.
-        Sending::Nothing if [Method::POST, Method::PUT, Method::PATCH].contains(method) => {
+        Sending::Nothing if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
             out.extend_from_slice(b"content-length: 0\r\n");
         }
         Sending::Nothing => {}
@@ -91,7 +117,9 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
     let length = match parsed {
         Ok(httparse::Status::Complete(length)) if length <= MOST_BYTES => length,
         Ok(httparse::Status::Complete(_)) => return Err(Malformed("head too large")),
-        Ok(httparse::Status::Partial) if bytes.len() >= MOST_BYTES => return Err(Malformed("head too large")),
+        Ok(httparse::Status::Partial) if bytes.len() >= MOST_BYTES => {
+            return Err(Malformed("head too large"));
+        }
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header lines")),
         Err(_) => return Err(Malformed("not a response head")),
@@ -125,8 +153,7 @@ fn header_map(head: &[u8], lines: &[httparse::Header<'_>]) -> Result<HeaderMap, 
     let base = head.as_ptr() as usize;
     let mut headers = HeaderMap::with_capacity(lines.len() + 4);
     for line in lines {
-        let name =
-            HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
         // The parser's values lie within the head.
         let start = (line.value.as_ptr() as usize).wrapping_sub(base);
         let value = match copy.len().checked_sub(line.value.len()) {
@@ -162,15 +189,21 @@ mod tests {
         headers.insert("host", HeaderValue::from_static("portal"));
         headers.insert("content-length", HeaderValue::from_static("99"));
         headers.insert("transfer-encoding", HeaderValue::from_static("gzip"));
+        headers.append("cookie", HeaderValue::from_static("cutover=ticket"));
+        headers.append("cookie", HeaderValue::from_static("a=1; __Host-cutover-flow=pin"));
+        let mut lines = Lines::default();
+        lines.push("x-ours", b"1");
         let mut out = Vec::new();
-        write_request(&mut out, &method, &Uri::from_static("/a?b=%20"), &headers, sending);
+        let head = RequestHead { method, uri: Uri::from_static("/a?b=%20"), headers, lines };
+        write_request(&mut out, &head, sending);
         String::from_utf8(out).expect("ASCII")
     }
 
     #[test]
-    fn the_framing_of_a_request_is_ours_to_write() {
-        assert_eq!(written(Method::GET, Sending::Nothing), "GET /a?b=%20 HTTP/1.1\r\nhost: portal\r\n\r\n");
-        let head = |framing| format!("POST /a?b=%20 HTTP/1.1\r\nhost: portal\r\n{framing}\r\n\r\n");
+    fn the_framing_of_a_request_is_ours_to_write_and_our_cookies_are_left_out() {
+        let lines = "host: portal\r\ncookie: a=1\r\nx-ours: 1\r\n";
+        assert_eq!(written(Method::GET, Sending::Nothing), format!("GET /a?b=%20 HTTP/1.1\r\n{lines}\r\n"));
+        let head = |framing| format!("POST /a?b=%20 HTTP/1.1\r\n{lines}{framing}\r\n\r\n");
         assert_eq!(written(Method::POST, Sending::Nothing), head("content-length: 0"));
         assert_eq!(written(Method::POST, Sending::Length(7)), head("content-length: 7"));
         assert_eq!(written(Method::POST, Sending::Chunked), head("transfer-encoding: chunked"));
@@ -183,7 +216,10 @@ mod tests {
             assert!(read_response(&bytes[..cut]).expect("well-formed").is_none(), "cut at {cut}");
         }
         let head = read_response(bytes).expect("well-formed").expect("whole");
-        assert_eq!((head.status, head.version, head.length), (StatusCode::OK, Version::HTTP_11, bytes.len() - 4));
+        assert_eq!(
+            (head.status, head.version, head.length),
+            (StatusCode::OK, Version::HTTP_11, bytes.len() - 4)
+        );
         assert_eq!(head.headers["a"], "1");
         assert_eq!(head.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["x", "y"]);
     }

@@ -29,6 +29,7 @@ pub struct WorkerEndpoint {
     /// Where this worker counts what happens to it.
     pub metrics: Arc<EndpointMetrics>,
     /// Unused connections, the last used on top.
+    #[expect(clippy::vec_box, reason = "a connection moves through the request path as one pointer")]
     idle: RefCell<Vec<Box<Connection>>>,
     /// Requests of this worker that wait for a connection.
     waiting: RefCell<VecDeque<oneshot::Sender<Box<Connection>>>>,

@@ -1,6 +1,15 @@
 //! The stories that the whole program must tell.
 
 mod admin;
+mod architecture;
+mod assign;
 mod cli;
 mod config;
+mod faults;
+mod forward;
 mod operators;
+mod reload;
+mod shutdown;
+mod sticky;
+mod support;
+mod wire;

@@ -94,7 +94,7 @@ families! {
     ANSWERS = Counter "cutover_answers_total" [app, kind];
     /// Engines chosen, and the row of the decision table that chose.
     DECISIONS = Counter "cutover_decisions_total" [app, workflow, engine, reason];
-    /// Browsers sent to another engine than at their last visit.
+    /// Browsers whose engine changed, and why. So far only those that became known as a user of another bucket.
     MOVES = Counter "cutover_moves_total" [app, from, to, cause];
     /// The configured share of the Identity engine, 0 to 1.
     SHARE = Gauge "cutover_share_ratio" [app, workflow];

@@ -187,7 +187,12 @@ pub struct EndpointMetrics {
 
 impl EndpointMetrics {
     fn new(shared: Arc<SharedEndpoint>) -> Self {
-        Self { shared, connections: Default::default(), failures: Default::default(), interim: Counter::default() }
+        Self {
+            shared,
+            connections: Default::default(),
+            failures: Default::default(),
+            interim: Counter::default(),
+        }
     }
 
     /// A connection came into a state: one that opens for a request is `Active`, one given back is `Idle`.

@@ -29,7 +29,7 @@ fn filled() -> Arc<Metrics> {
         app.record_request(Some(Engine::Identity), MethodLabel::Post, 0, Duration::from_secs(40));
         app.record_retry(Engine::Classic, RetryOutcome::Success);
         app.record_move(Engine::Classic, Engine::Identity, MoveCause::Identified);
-        app.record_move(Engine::Classic, Engine::Classic, MoveCause::Share);
+        app.record_move(Engine::Classic, Engine::Classic, MoveCause::Identified);
         let endpoint = app.endpoint(Engine::Identity, ENDPOINT);
         endpoint.connection_entered(ConnectionState::Idle);
         let kind = UpstreamFailure::ResponseTimeout;

@@ -94,11 +94,8 @@ fn ticket_keys_rotate_while_tickets_live() {
     assert!(plan(&with("good.keys", ""), &with("other.keys", "epoch = 2")).refusals().is_empty());
     let keys = "keys = ['cookie:uid']";
     assert!(plan(&with("good.keys", keys), &with("other.keys", keys)).refusals().is_empty());
-    assert_eq!(
-        plan(&portal(""), &with("good.keys", "")).refusals().len(),
-        1,
-        "the key made at start is lost"
-    );
+    let first_file = plan(&portal(""), &with("good.keys", ""));
+    assert!(first_file.refusals().is_empty(), "the key made at start goes on verifying: {first_file}");
 }
 
 #[test]

@@ -1,5 +1,11 @@
-//! Tables for `headers.rs`.
+//! Tables for the headers that cross the proxy.
 
+use std::net::IpAddr;
+
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::ids::is_traceparent;
 use super::*;
 
 fn map(lines: &[(&str, &str)]) -> HeaderMap {
@@ -13,11 +19,29 @@ fn map(lines: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
+/// The lines of the map and of ours, as an engine gets them.
+fn both(headers: &HeaderMap, ours: &Lines) -> Vec<String> {
+    let text = std::str::from_utf8(ours.as_bytes()).expect("ASCII");
+    let mut all = lines(headers);
+    all.extend(text.split_terminator("\r\n").map(str::to_owned));
+    all.sort();
+    all
+}
+
+fn strip(headers: &mut HeaderMap, keys: &[HeaderName], peer_is_trusted: bool) -> HopRequest {
+    let seen = Seen::of(headers);
+    strip_request(headers, seen, keys, peer_is_trusted)
+}
+
+fn forward(forwarder: &mut Forwarder, headers: &mut HeaderMap, peer_is_trusted: bool) -> Vec<String> {
+    let (seen, mut ours) = (Seen::of(headers), Lines::default());
+    forwarder.write(headers, seen, peer_is_trusted, &mut ours);
+    both(headers, &ours)
+}
+
 fn lines(headers: &HeaderMap) -> Vec<String> {
-    let mut lines: Vec<String> = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII")))
-        .collect();
+    let mut lines: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII"))).collect();
     lines.sort();
     lines
 }
@@ -39,7 +63,7 @@ fn hop_by_hop_headers_go_and_protected_ones_stay() {
         ("expect", "100-continue"),
         ("cutover-engine", "identity"),
     ]);
-    let hop = strip_request(&mut headers, &[], false);
+    let hop = strip(&mut headers, &[], false);
     assert_eq!(lines(&headers), ["authorization: Bearer t", "cookie: a=1", "host: portal"]);
     assert!(hop.takes_trailers && hop.expects_continue);
     assert_eq!(hop.upgrade, None, "an Upgrade that Connection does not name is not meant for us");
@@ -47,8 +71,9 @@ fn hop_by_hop_headers_go_and_protected_ones_stay() {
 
 #[test]
 fn an_upgrade_and_trailers_are_asked_for_anew() {
-    let mut headers = map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("te", "trailers")]);
-    let hop = strip_request(&mut headers, &[], false);
+    let mut headers =
+        map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("te", "trailers")]);
+    let hop = strip(&mut headers, &[], false);
     assert!(headers.is_empty());
     restore_hop(&mut headers, &hop);
     assert_eq!(lines(&headers), ["connection: upgrade, te", "te: trailers", "upgrade: websocket"]);
@@ -59,24 +84,15 @@ fn a_key_header_is_believed_from_a_trusted_peer_in_one_spelling_only() {
     let keys = [HeaderName::from_static("x-user-id")];
     let sent = [("x-user-id", "ada"), ("x_user_id", "eve"), ("x-user_id", "eve"), ("x-user-ids", "kept")];
     let mut headers = map(&sent);
-    strip_request(&mut headers, &keys, false);
+    strip(&mut headers, &keys, false);
     assert_eq!(lines(&headers), ["x-user-ids: kept"]);
     let mut headers = map(&sent);
-    strip_request(&mut headers, &keys, true);
+    strip(&mut headers, &keys, true);
     assert_eq!(lines(&headers), ["x-user-id: ada", "x-user-ids: kept"]);
-    let mut headers = map(&[("connection", "close, X-User-Id, x_user_id"), ("x-user-id", "ada"), ("x_user_id", "eve")]);
-    strip_request(&mut headers, &keys, true);
+    let mut headers =
+        map(&[("connection", "close, X-User-Id, x_user_id"), ("x-user-id", "ada"), ("x_user_id", "eve")]);
+    strip(&mut headers, &keys, true);
     assert_eq!(lines(&headers), ["x-user-id: ada"], "a client cannot talk the proxy's word away");
-}
-
-#[test]
-fn our_cookies_never_reach_an_engine() {
-    let mut headers = map(&[("cookie", "cutover=t; a=1"), ("cookie", "b=2"), ("cookie", "__Host-cutover-flow=f")]);
-    strip_request(&mut headers, &[], false);
-    assert_eq!(lines(&headers), ["cookie: a=1", "cookie: b=2"]);
-    let mut headers = map(&[("cookie", "cutover=t")]);
-    strip_request(&mut headers, &[], false);
-    assert!(headers.is_empty());
 }
 
 #[test]
@@ -89,9 +105,8 @@ fn forwarded_headers_are_overwritten_for_strangers() {
         ("x-forwarded-host", "evil"),
         ("forwarded", "for=1.1.1.1"),
     ]);
-    forwarder.write(&mut headers, false);
     assert_eq!(
-        lines(&headers),
+        forward(&mut forwarder, &mut headers, false),
         [
             "forwarded: for=192.0.2.7;host=\"portal:8080\";proto=http",
             "host: portal:8080",
@@ -102,11 +117,11 @@ fn forwarded_headers_are_overwritten_for_strangers() {
         ]
     );
     let mut other = map(&[("host", "other")]);
-    forwarder.write(&mut other, false);
-    assert_eq!(other[FORWARDED], "for=192.0.2.7;host=other;proto=http", "another host on the same connection");
-    let mut strange = map(&[("host", "a, for=6.6.6.6")]);
-    forwarder.write(&mut strange, false);
-    assert_eq!(strange[FORWARDED], "for=192.0.2.7;proto=http", "a host cannot begin an element of its own");
+    let other = forward(&mut forwarder, &mut other, false);
+    assert_eq!(
+        other[0], "forwarded: for=192.0.2.7;host=other;proto=http",
+        "another host on the same connection"
+    );
 }
 
 #[test]
@@ -118,9 +133,8 @@ fn forwarded_headers_grow_behind_a_trusted_peer() {
         ("x-forwarded-for", "10.0.0.1"),
         ("x-forwarded-proto", "https"),
     ]);
-    forwarder.write(&mut headers, true);
     assert_eq!(
-        lines(&headers),
+        forward(&mut forwarder, &mut headers, true),
         [
             "forwarded: for=\"[2001:db8::1]\";host=portal;proto=http",
             "host: portal",
@@ -144,7 +158,6 @@ fn the_client_is_the_rightmost_address_that_is_not_trusted() {
         (&[("x-forwarded-for", "6.6.6.6, garbage, 10.1.1.1")], "10.1.1.1"),
         (&[("forwarded", "for=6.6.6.6, For=\"[2001:db8::7]:1\";proto=https, for=10.1.1.1")], "2001:db8::7"),
         (&[("forwarded", "proto=https")], "10.0.0.9"),
-        // What a client writes, no text or an open quote, hides nothing that a proxy appends.
         (&[("x-forwarded-for", "é, 198.51.100.1"), ("forwarded", "for=6.6.6.6")], "198.51.100.1"),
         (&[("x-forwarded-for", "é"), ("forwarded", "for=6.6.6.6")], "10.0.0.9"),
         (&[("x-forwarded-for", "6.6.6.6, é"), ("x-forwarded-for", "10.1.1.1")], "10.1.1.1"),
@@ -172,14 +185,18 @@ fn only_the_last_word_on_the_scheme_counts() {
 
 #[test]
 fn a_request_keeps_a_safe_name_and_gets_one_otherwise() {
-    let mut headers = map(&[("x-request-id", "abc-123")]);
-    assert_eq!(ensure_request_id(&mut headers, || 1), "abc-123");
-    let mut headers = map(&[("x-request-id", "a\"b")]);
-    assert_eq!(ensure_request_id(&mut headers, || 0xA1), "00000000000000a100000000000000a1");
-    assert_eq!(headers.get_all(X_REQUEST_ID).iter().count(), 1);
-    let mut headers = map(&[("x-request-id", "abc"), ("x-request-id", "def")]);
-    ensure_request_id(&mut headers, || 1);
-    assert_eq!(lines(&headers), ["x-request-id: 00000000000000010000000000000001"], "two names are none");
+    for (sent, name) in [
+        (&[("x-request-id", "abc-123")][..], "abc-123"),
+        (&[("x-request-id", "a\"b")], "00000000000000a100000000000000a1"),
+        (&[("x-request-id", "one"), ("x-request-id", "two")], "00000000000000a100000000000000a1"),
+        (&[], "00000000000000a100000000000000a1"),
+    ] {
+        let mut headers = map(sent);
+        let (seen, mut ours) = (Seen::of(&headers), Lines::default());
+        let id = ensure_request_id(&mut headers, seen, || 0xA1, &mut ours);
+        assert_eq!(id.as_str(), name, "sent {sent:?}");
+        assert_eq!(both(&headers, &ours), [format!("x-request-id: {name}")], "sent {sent:?}");
+    }
 }
 
 #[test]
@@ -195,14 +212,23 @@ fn a_trace_is_continued_or_begun() {
         ("garbage", false),
     ] {
         let mut headers = map(&[("traceparent", sent)]);
-        ensure_traceparent(&mut headers, || 0x10);
-        let now = headers[TRACEPARENT].to_str().expect("ASCII");
+        let (seen, mut ours) = (Seen::of(&headers), Lines::default());
+        ensure_traceparent(&mut headers, seen, || 0x10, &mut ours);
+        let now = both(&headers, &ours);
+        let [line] = &now[..] else { panic!("one line, not {now:?}") };
+        let now = line.strip_prefix("traceparent: ").expect("a traceparent");
         assert_eq!(now == sent, kept, "sent {sent}");
         assert!(is_traceparent(now.as_bytes()), "{now}");
+        assert_eq!(trace_id(&headers, &ours), now.get(3..35));
     }
-    let mut headers = map(&[("traceparent", good), ("traceparent", good)]);
-    ensure_traceparent(&mut headers, || 0x10);
-    assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1, "two parents are none");
+}
+
+#[test]
+fn a_line_of_ours_cannot_be_ended_early() {
+    let mut lines = Lines::default();
+    lines.push("a", b"1\r\nevil: 2");
+    lines.push("b", b"2");
+    assert_eq!(lines.as_bytes(), b"a: \r\nb: 2\r\n");
 }
 
 #[test]
