@@ -39,8 +39,10 @@ fn check(bytes: &[u8], cut: usize, read: impl Fn(&[u8]) -> Result<Read, ()>) -> 
     assert!(headers.len() <= MOST_LINES);
     let head = &bytes[..length];
     // Every cut of a short head, and the likely ones of a long one.
-    let cuts: Vec<usize> =
-        if length <= 512 { (0..length).collect() } else { vec![0, cut % length, length - 2, length - 1] };
+    let cuts: Vec<usize> = match length {
+        ..=100 => (0..length).collect(),
+        _ => vec![0, cut % length, (cut * 7) % length, length - 3, length - 2, length - 1],
+    };
     for cut in cuts {
         assert_eq!(read(&head[..cut]), Ok(None), "a head cut at {cut} of {length}");
     }
