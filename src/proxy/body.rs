@@ -49,22 +49,24 @@ struct Watched {
 
 impl RequestBody {
     /// Watches over a body. `limit` is in bytes.
-    pub fn new(
-        incoming: Incoming,
-        activity: &Arc<Activity>,
-        limit: Option<u64>,
-        response_timeout: Duration,
-    ) -> Self {
+    pub fn new(incoming: Incoming, activity: &Arc<Activity>, limit: Option<u64>) -> Self {
         if incoming.is_end_stream() {
             return Self::none();
         }
         let watched = Watched {
             activity: Arc::clone(activity),
             allowance: limit.map(|limit| (limit, limit)),
-            response_timeout,
+            response_timeout: Duration::MAX,
             received: Arc::default(),
         };
         Self { incoming: Some(incoming), watched: Some(watched) }
+    }
+
+    /// An engine is asked: it may take so long for each part, and then to answer.
+    pub fn ask(&mut self, response_timeout: Duration) {
+        if let Some(watched) = &mut self.watched {
+            watched.response_timeout = response_timeout;
+        }
     }
 
     /// No body.

@@ -191,7 +191,7 @@ async fn attempt(
     head: &RequestHead,
     timeouts: &Timeouts,
     endpoint: &Rc<WorkerEndpoint>,
-    body: RequestBody,
+    mut body: RequestBody,
     fresh: bool,
 ) -> Result<Response<Answer<RequestBody>>, Attempt> {
     let has_body = !body.is_end_stream();
@@ -204,6 +204,7 @@ async fn attempt(
             Err(error) => return Err(Attempt::failed(error, Some(body))),
         },
     };
+    body.ask(timeouts.response);
     if !has_body {
         exchange.activity.set_step_deadline(Some(timeouts.response));
     }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
@@ -111,8 +112,7 @@ async fn serve(
     let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers, lines };
     record.traced(&head);
 
-    let pool = app.pool(decision.engine);
-    let body = RequestBody::new(body, &downstream.activity, limits.body_bytes, pool.timeouts.response);
+    let body = RequestBody::new(body, &downstream.activity, limits.body_bytes);
     record.receives(body.received());
     let exchange = Exchange {
         worker: &downstream.worker,
@@ -123,7 +123,9 @@ async fn serve(
     };
     let response = forward(&exchange, &decision, head, body, record).await?;
     record.responds(response.status(), None);
-    Ok(engine_answer(downstream, app, &decision, secure, on_client, response))
+    let serving = record.engine().unwrap_or(decision.engine);
+    let idle_timeout = app.pool(serving).timeouts.idle;
+    Ok(engine_answer(downstream, app, &decision, secure, idle_timeout, on_client, response))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
@@ -159,6 +161,7 @@ fn engine_answer(
     app: &App,
     decision: &Decision,
     secure: bool,
+    idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
     mut response: Response<Answer<RequestBody>>,
 ) -> Response<Content> {
@@ -172,7 +175,6 @@ fn engine_answer(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::switch(downstream, protocol, on_client, response);
     }
-    let idle_timeout = app.pool(decision.engine).timeouts.idle;
     response.map(|answer| Content::Engine { answer, idle_timeout })
 }
 

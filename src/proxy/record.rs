@@ -161,6 +161,11 @@ impl Record {
         self.asked = Some(self.worker.ambient.instant());
     }
 
+    /// The engine that serves, once one was chosen.
+    pub fn engine(&self) -> Option<Engine> {
+        self.engine
+    }
+
     /// The bytes of the request's body are counted there.
     pub fn receives(&mut self, received: Option<Arc<AtomicU64>>) {
         self.received = received;

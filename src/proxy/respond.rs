@@ -96,7 +96,6 @@ fn problem(status: StatusCode, kind: AnswerKind, id: &str) -> String {
         "title": reason(status),
         "status": status.as_u16(),
         "detail": advice(kind),
-        "kind": kind.as_str(),
         "request_id": id,
     });
     format!("{problem}\n")
