@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -21,6 +23,7 @@ use crate::net::drain::Drain;
 use crate::net::listener::Acceptor;
 use crate::proxy::conn::serve;
 use crate::proxy::context::WorkerContext;
+use crate::proxy::panic;
 use crate::runtime::live::Live;
 use crate::telemetry::access_log::WorkerLog;
 use crate::telemetry::kinds::AnswerKind;
@@ -101,7 +104,11 @@ async fn tick(worker: Rc<WorkerContext>) {
     loop {
         ticks.tick().await;
         worker.ambient.expire();
-        worker.tick(worker.ambient.instant().saturating_duration_since(started));
+        let since_start = worker.ambient.instant().saturating_duration_since(started);
+        // Without ticks no time-out would ever fire again on this worker.
+        if catch_unwind(AssertUnwindSafe(|| worker.tick(since_start))).is_err() {
+            worker.panicked("a tick", "see the line above");
+        }
     }
 }
 
@@ -138,6 +145,12 @@ impl Listener {
             return;
         };
         let listener = Arc::clone(&self.metrics);
-        spawn_local(serve(Rc::clone(worker), socket, remote, self.local_port, listener, open));
+        let serving = serve(Rc::clone(worker), socket, remote, self.local_port, listener, open);
+        let worker = Rc::clone(worker);
+        spawn_local(async move {
+            if let Err(message) = panic::catch(pin!(serving)).await {
+                worker.panicked("a connection", &message);
+            }
+        });
     }
 }

@@ -38,7 +38,7 @@ pub fn identify<'a>(keys: &[KeySource], question: &Question<'a>) -> Option<Subje
 
 /// The only value of a header: a repeated header is absent, since two hops that read different lines of it
 /// would see two people.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?;
     lines.next().is_none().then(|| first.as_bytes())

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use std::hash::BuildHasher;
 
 use crate::decide::engine::Engine;
+use crate::decide::identify::only;
 use crate::decide::subject::{Subject, SubjectKey};
 
 /// A named rule. It applies when any one of its lists names the request.
@@ -51,8 +52,7 @@ impl Target {
             (self.claimed || !subject.kind.is_claimed()) && self.subjects.contains(&subject.key)
         });
         let by_header = self.header.as_ref().is_some_and(|header| {
-            (self.claimed || peer_is_trusted)
-                && headers.get(&header.name).is_some_and(|value| value.as_bytes() == header.value.as_bytes())
+            (self.claimed || peer_is_trusted) && only(headers, &header.name) == Some(header.value.as_bytes())
         });
         by_subject || by_header || self.networks.iter().any(|network| network.contains(&client))
     }

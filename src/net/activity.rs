@@ -91,7 +91,7 @@ pub struct Activity {
     phase: AtomicU8,
     /// When the phase began.
     since: AtomicU64,
-    /// When a read first found nothing to read; [`NEVER`] while bytes come.
+    /// When the request path began to wait for the client's body; [`NEVER`] while it does not.
     reading_since: AtomicU64,
     /// When a write first found no room; [`NEVER`] while bytes go.
     writing_since: AtomicU64,
@@ -131,6 +131,7 @@ impl Activity {
     /// Enters a phase.
     pub fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
+        self.reading_since.store(NEVER, Ordering::Relaxed);
         self.since.store(self.clock.now(), Ordering::Relaxed);
     }
 
@@ -167,16 +168,21 @@ impl Activity {
         within.map_or(NEVER, |within| self.clock.now().saturating_add(millis(within.saturating_add(TICK))))
     }
 
+    /// The request path waits for more of the client's body. A read of the socket says less: hyper also reads ahead,
+    /// and to notice that a client has hung up.
+    pub fn await_client(&self) {
+        Self::note_wait(&self.reading_since, self.clock.now());
+    }
+
+    /// The client has sent more of its body.
+    pub fn heard_client(&self) {
+        self.reading_since.store(NEVER, Ordering::Relaxed);
+    }
+
     /// Notes what a read of the socket gave: bytes, or nothing yet.
     pub(super) fn note_read(&self, bytes: Option<usize>) {
-        match bytes {
-            Some(_) => {
-                self.reading_since.store(NEVER, Ordering::Relaxed);
-                if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
-                    self.enter(Phase::Head);
-                }
-            }
-            None => Self::note_wait(&self.reading_since, self.clock.now()),
+        if bytes.is_some() && self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+            self.enter(Phase::Head);
         }
     }
 
@@ -267,14 +273,15 @@ mod tests {
     fn a_body_stalls_only_while_we_wait_for_the_client() {
         let (clock, activity) = new();
         activity.enter(Phase::Body);
+        activity.note_read(None);
         at(&clock, 500);
-        assert_eq!(activity.stall(), None, "nobody tried to read: the engine is slow");
-        activity.note_read(None);
+        assert_eq!(activity.stall(), None, "nobody waits for the body: the engine is slow");
+        activity.await_client();
         at(&clock, 570);
-        activity.note_read(None);
+        activity.await_client();
         at(&clock, 576);
         assert_eq!(activity.stall(), Some(Stall::Body));
-        activity.note_read(Some(1));
+        activity.heard_client();
         assert_eq!(activity.stall(), None);
     }
 

@@ -93,9 +93,13 @@ impl Body for RequestBody {
         let polled = Pin::new(&mut *incoming).poll_frame(context);
         let Some(watched) = &mut this.watched else { return polled.map_err(BodyError::Broken) };
         match &polled {
-            // The client's turn: its stalls are noticed at the socket.
-            Poll::Pending => watched.activity.set_step_deadline(None),
+            // The client's turn.
+            Poll::Pending => {
+                watched.activity.await_client();
+                watched.activity.set_step_deadline(None);
+            }
             Poll::Ready(Some(Ok(frame))) => {
+                watched.activity.heard_client();
                 // The engine's turn, to take this part.
                 watched.activity.set_step_deadline(Some(watched.response_timeout));
                 if let Some(data) = frame.data_ref() {
@@ -192,6 +196,11 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let Self { content, activity, record } = &mut *self;
+        // An engine that always has more must not outlast the limit of the whole.
+        if matches!(content, Content::Engine { .. }) && activity.stall() == Some(Stall::Exchange) {
+            *content = Content::Empty;
+            return Poll::Ready(Some(Err(ResponseBodyError::Late)));
+        }
         match content {
             Content::Empty => Poll::Ready(None),
             Content::Page(_) => {
@@ -221,9 +230,12 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Pending => match activity.stall() {
-                    Some(Stall::Step | Stall::Exchange | Stall::Body) => {
+                    Some(stall @ (Stall::Step | Stall::Exchange | Stall::Body)) => {
                         *content = Content::Empty;
-                        record.broke_off(UpstreamFailure::BodyTimeout);
+                        // Only a late step is the engine's fault.
+                        if stall == Stall::Step {
+                            record.broke_off(UpstreamFailure::BodyTimeout);
+                        }
                         Poll::Ready(Some(Err(ResponseBodyError::Late)))
                     }
                     Some(Stall::Idle | Stall::Head | Stall::Reader | Stall::Tunnel) | None => {

@@ -133,7 +133,10 @@ pub async fn serve(
         activity.register(context.waker());
         match connection.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending if activity.stall() == Some(Stall::Reader) => Poll::Ready(Ok(())),
+            // Nobody takes what we send, or not fast enough for the limit of the whole.
+            Poll::Pending if matches!(activity.stall(), Some(Stall::Reader | Stall::Exchange)) => {
+                Poll::Ready(Ok(()))
+            }
             Poll::Pending => Poll::Pending,
         }
     })

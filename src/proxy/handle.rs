@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::ambient::Moment;
-use crate::decide::cookies::CookieNames;
-use crate::decide::decision::{Decision, Question, decide};
+use crate::decide::decision::{Question, decide};
+use crate::decide::engine::Engine;
 use crate::decide::headers::{self, Lines, Seen};
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
@@ -102,8 +102,11 @@ async fn serve(
         secure,
     };
     let decision = decide(&app.rules, &question, moment);
-    record.decided(&decision);
+    record.decided(&decision, secure);
 
+    if parts.version < Version::HTTP_11 && !parts.headers.contains_key(HOST) {
+        name_host(app, decision.engine, &mut parts.headers);
+    }
     let on_client = parts.extensions.remove::<OnUpgrade>();
     let hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
@@ -125,7 +128,7 @@ async fn serve(
     record.responds(response.status(), None);
     let serving = record.engine().unwrap_or(decision.engine);
     let idle_timeout = app.pool(serving).timeouts.idle;
-    Ok(engine_answer(downstream, app, &decision, secure, idle_timeout, on_client, response))
+    Ok(engine_answer(downstream, idle_timeout, on_client, response, record))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
@@ -151,6 +154,15 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
     }
 }
 
+/// An HTTP/1.0 client may name no host, but what engines get is HTTP/1.1 (RFC 9112 3.2): it names theirs.
+fn name_host(app: &App, engine: Engine, headers: &mut HeaderMap) {
+    let Some(endpoint) = app.pool(engine).endpoints.first() else { return };
+    let authority = endpoint.label.trim_start_matches("http://");
+    if let Ok(host) = HeaderValue::from_str(authority) {
+        headers.insert(HOST, host);
+    }
+}
+
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -158,22 +170,18 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 /// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
 fn engine_answer(
     downstream: &Rc<Downstream>,
-    app: &App,
-    decision: &Decision,
-    secure: bool,
     idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
     mut response: Response<Answer<RequestBody>>,
+    record: &mut Record,
 ) -> Response<Content> {
     let protocol = response.headers().get(UPGRADE).cloned();
     headers::strip_response(response.headers_mut());
-    if let Some(ticket) = &decision.issue
-        && let Some(line) = app.rules.sealer.set_cookie(CookieNames::for_scheme(secure), ticket)
-    {
+    if let Some(line) = record.set_cookie() {
         headers::set_our_cookie(response.headers_mut(), line);
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::switch(downstream, protocol, on_client, response);
+        return upgrade::switch(downstream, protocol, on_client, record.take_load(), response);
     }
     response.map(|answer| Content::Engine { answer, idle_timeout })
 }
@@ -185,5 +193,10 @@ fn our_answer(error: &ProxyError, accept: Option<&HeaderValue>, record: &mut Rec
     } else {
         record.responds(answer.status(), Some(error.kind()));
     }
-    answer.map(|page: Bytes| Content::Page(page))
+    let mut answer = answer.map(|page: Bytes| Content::Page(page));
+    // An error answer is as sticky as a good one: a browser that was placed keeps its place.
+    if let Some(line) = record.set_cookie() {
+        headers::set_our_cookie(answer.headers_mut(), line);
+    }
+    answer
 }

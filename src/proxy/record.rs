@@ -12,9 +12,12 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
+use crate::decide::cookies::CookieNames;
 use crate::decide::decision::{Decision, Reason, TicketState};
 use crate::decide::engine::Engine;
 use crate::decide::headers::{self, RequestId};
+use crate::decide::subject::KeySource;
+use crate::decide::ticket::Ticket;
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
@@ -42,8 +45,12 @@ pub struct Record {
     asked: Option<Instant>,
     /// From then until the response's head.
     upstream: Option<Duration>,
-    /// Keeps the endpoint's load counted.
-    at: Option<(Rc<WorkerEndpoint>, InFlight)>,
+    /// The endpoint that was asked last.
+    at: Option<Rc<WorkerEndpoint>>,
+    /// Keeps its load counted.
+    load: Option<InFlight>,
+    /// The ticket to give to the browser, and whether over TLS.
+    issue: Option<(Ticket, bool)>,
     sent: u64,
     received: Option<Arc<AtomicU64>>,
     tries: u32,
@@ -78,6 +85,8 @@ impl Record {
             asked: None,
             upstream: None,
             at: None,
+            load: None,
+            issue: None,
             sent: 0,
             received: None,
             tries: 0,
@@ -124,7 +133,8 @@ impl Record {
     }
 
     /// An engine was chosen. It is counted when the request ends: policy may yet let the other one serve.
-    pub fn decided(&mut self, decision: &Decision) {
+    pub fn decided(&mut self, decision: &Decision, secure: bool) {
+        self.issue = decision.issue.map(|ticket| (ticket, secure));
         self.metrics().in_flight_started(decision.engine);
         match (decision.trail.ticket, decision.reason) {
             (TicketState::Rejected(rejection), _) => self.worker.metrics.record_ticket_rejected(rejection),
@@ -156,7 +166,8 @@ impl Record {
 
     /// An endpoint is asked, and for how many times any has been.
     pub fn asks(&mut self, endpoint: &Rc<WorkerEndpoint>, in_flight: InFlight, tries: u32) {
-        self.at = Some((Rc::clone(endpoint), in_flight));
+        self.at = Some(Rc::clone(endpoint));
+        self.load = Some(in_flight);
         self.tries = tries;
         self.asked = Some(self.worker.ambient.instant());
     }
@@ -169,6 +180,18 @@ impl Record {
     /// The bytes of the request's body are counted there.
     pub fn receives(&mut self, received: Option<Arc<AtomicU64>>) {
         self.received = received;
+    }
+
+    /// The `Set-Cookie` line that gives the browser its ticket, when one is due.
+    pub fn set_cookie(&self) -> Option<String> {
+        let (ticket, secure) = self.issue.as_ref()?;
+        let sealer = &self.view.snapshot.apps[self.app?].rules.sealer;
+        sealer.set_cookie(CookieNames::for_scheme(*secure), ticket)
+    }
+
+    /// The endpoint's load, for a tunnel that outlives this record.
+    pub fn take_load(&mut self) -> Option<InFlight> {
+        self.load.take()
     }
 
     /// The endpoint that was asked has answered.
@@ -202,7 +225,7 @@ impl Record {
 
     /// The response broke off in the middle.
     pub fn broke_off(&mut self, kind: UpstreamFailure) {
-        if let Some((endpoint, _)) = &self.at {
+        if let Some(endpoint) = &self.at {
             let wall = self.worker.ambient.moment().wall;
             let error: &dyn fmt::Display = &"the response broke off";
             UpstreamFailed { endpoint: &endpoint.metrics, kind, error, wall }.tell();
@@ -230,6 +253,12 @@ impl Drop for Record {
         }
         let Some(told) = &self.told else { return };
         let decision = told.decision.as_ref();
+        // A query that may hold a subject's key is nobody's business.
+        let has_query_key = |app: usize| {
+            let keys = &self.view.snapshot.apps[app].rules.keys;
+            keys.iter().any(|key| matches!(key, KeySource::Query(_)))
+        };
+        let tells_query = !self.app.is_some_and(has_query_key);
         self.worker.access.record(&AccessRecord {
             unix_millis: self.worker.ambient.unix_millis(),
             app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),
@@ -240,7 +269,11 @@ impl Drop for Record {
             bucket: decision.and_then(|decision| decision.trail.bucket),
             method: &told.method,
             host: told.host.as_ref().map_or(b"", HeaderValue::as_bytes),
-            target: told.uri.path_and_query().map_or("/", |target| target.as_str()),
+            target: if tells_query {
+                told.uri.path_and_query().map_or("/", |target| target.as_str())
+            } else {
+                told.uri.path()
+            },
             status: self.status,
             kind: self.kind,
             duration: took,
@@ -248,7 +281,7 @@ impl Drop for Record {
             bytes_in: self.received.as_ref().map_or(0, |received| received.load(Ordering::Relaxed)),
             bytes_out: self.sent,
             client: told.client,
-            endpoint: self.at.as_ref().map(|(endpoint, _)| endpoint.shared.label.as_str()),
+            endpoint: self.at.as_ref().map(|endpoint| endpoint.shared.label.as_str()),
             retries: self.tries.saturating_sub(1),
             request_id: self.request_id.as_ref().map_or(b"", RequestId::as_bytes),
             trace_id: told.trace.as_deref(),

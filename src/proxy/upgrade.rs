@@ -15,12 +15,14 @@ use crate::net::activity::{Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
 use crate::proxy::conn::Downstream;
 use crate::upstream::client::Answer;
+use crate::upstream::endpoint::InFlight;
 
 /// Passes an engine's 101 on and carries what follows. The tunnel outlives the response, in a task of its own.
 pub fn switch(
     downstream: &Rc<Downstream>,
     protocol: Option<HeaderValue>,
     on_client: Option<OnUpgrade>,
+    load: Option<InFlight>,
     response: Response<Answer<RequestBody>>,
 ) -> Response<Content> {
     let (mut parts, answer) = response.into_parts();
@@ -30,13 +32,18 @@ pub fn switch(
     }
     if let Some(on_client) = on_client {
         downstream.activity.enter(Phase::Tunnel);
-        tokio::task::spawn_local(carry(Rc::clone(downstream), on_client, answer));
+        tokio::task::spawn_local(carry(Rc::clone(downstream), on_client, answer, load));
     }
     Response::from_parts(parts, Content::Empty)
 }
 
 /// Carries bytes both ways until either side is done, or neither has said anything for the idle time-out.
-async fn carry(downstream: Rc<Downstream>, on_client: OnUpgrade, engine: Answer<RequestBody>) {
+async fn carry(
+    downstream: Rc<Downstream>,
+    on_client: OnUpgrade,
+    engine: Answer<RequestBody>,
+    _load: Option<InFlight>,
+) {
     let tunnel = async {
         // The client may break before it has switched; then the engine's side is closed by being dropped.
         let Some((mut engine, first_words, _counted)) = engine.into_tunnel() else { return };

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -54,6 +54,9 @@ pub struct Connection {
     pub(super) has_written: bool,
     /// Whether it has carried a request before.
     pub reused: bool,
+    /// Whether its last response was one that must not have a body: an engine that sends one all the same would
+    /// answer the next request with it.
+    pub(super) is_suspect: bool,
     /// When it was last put into the pool.
     pub(super) idle_since: Instant,
     counted: Counted,
@@ -63,12 +66,18 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Counted {
     home: Rc<WorkerEndpoint>,
-    _permit: OwnedSemaphorePermit,
+    /// Always there, until it is dropped.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.home.metrics.connection_left(ConnectionState::Active);
+        if self.home.shared.is_one_too_many()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.forget();
+        }
     }
 }
 
@@ -99,8 +108,9 @@ impl Connection {
             written: 0,
             has_written: false,
             reused: false,
+            is_suspect: false,
             idle_since: now,
-            counted: Counted { home, _permit: permit },
+            counted: Counted { home, permit: Some(permit) },
         })
     }
 
@@ -151,7 +161,11 @@ impl Connection {
             Ok((response, framing))
         });
         match framed {
-            Ok((response, framing)) => Ok(self.answer(response, framing, upload)),
+            Ok((response, framing)) => {
+                self.is_suspect = head.method == Method::HEAD
+                    || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+                Ok(self.answer(response, framing, upload))
+            }
             Err(fault) => {
                 let progress = match (heard, self.has_written) {
                     (true, _) => Progress::Answering,
@@ -357,9 +371,41 @@ where
     }
 }
 
+/// RFC 9110 6.5.1: framing, routing, authentication and request modifiers have no place in trailers; nor has what
+/// only we may write. An engine that merges trailers into headers would believe them.
+fn may_be_trailer(name: &http::HeaderName) -> bool {
+    const NEVER: [&str; 20] = [
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "range",
+        "set-cookie",
+        "te",
+        "trailer",
+        "traceparent",
+        "transfer-encoding",
+        "upgrade",
+        "x-request-id",
+    ];
+    let name = name.as_str();
+    !NEVER.contains(&name)
+        && !name.starts_with("x-forwarded")
+        && !name.starts_with("cutover")
+        && !name.contains('_')
+}
+
 /// Names of the header lines that the sender says its trailers will have.
 pub(super) fn declared_trailers(headers: &HeaderMap) -> Vec<http::HeaderName> {
     let lines = headers.get_all(http::header::TRAILER).iter();
     let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
-    names.filter_map(|name| http::HeaderName::from_bytes(name).ok()).collect()
+    names.filter_map(|name| http::HeaderName::from_bytes(name).ok()).filter(may_be_trailer).collect()
 }

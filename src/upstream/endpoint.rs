@@ -30,6 +30,8 @@ pub struct Endpoint {
     permits: Arc<Semaphore>,
     /// How many permits there are, held or not.
     permit_count: Mutex<usize>,
+    /// Permits that are held beyond a limit that was lowered.
+    excess: AtomicUsize,
     /// The workers' pools, to be woken when they should give up unused connections.
     pools: Mutex<Vec<Weak<Notify>>>,
 }
@@ -47,20 +49,34 @@ impl Endpoint {
             waiting: AtomicUsize::new(0),
             permits: Arc::new(Semaphore::new(connections.max.get())),
             permit_count: Mutex::new(connections.max.get()),
+            excess: AtomicUsize::new(0),
             pools: Mutex::new(Vec::new()),
         }
     }
 
-    /// Takes over a changed `connections.max`. Connections above a lower limit live on until they end.
+    /// Takes over a changed `connections.max`. Connections above a lower limit live on until they end, and their
+    /// permits end with them.
     pub fn set_limit(&self, connections: &Connections) {
         let wanted = connections.max.get();
         let mut count = self.permit_count.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was too many before is counted again.
+        *count += self.excess.swap(0, Ordering::Relaxed);
         if wanted > *count {
             self.permits.add_permits(wanted - *count);
-            *count = wanted;
         } else {
-            *count -= self.permits.forget_permits(*count - wanted);
+            let held = (*count - wanted) - self.permits.forget_permits(*count - wanted);
+            self.excess.store(held, Ordering::Relaxed);
         }
+        *count = wanted;
+    }
+
+    /// Whether a connection that ends should take its permit with it; asked once for each.
+    pub(super) fn is_one_too_many(&self) -> bool {
+        self.excess.load(Ordering::Relaxed) > 0
+            && self
+                .excess
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |excess| excess.checked_sub(1))
+                .is_ok()
     }
 
     /// Requests in flight.
@@ -137,5 +153,35 @@ pub(super) struct Waiting(Arc<Endpoint>);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_lowered_limit_holds_once_connections_above_it_have_ended() {
+        let limit = |max| Connections {
+            idle: 1,
+            max: NonZeroUsize::new(max).expect("above 0"),
+            queue: 0,
+            queue_timeout: Duration::ZERO,
+        };
+        let endpoint = Endpoint::new(EndpointUrl { host: "127.0.0.1".to_owned(), port: 80 }, &limit(4));
+        let held: Vec<_> =
+            (0..3).map(|_| Arc::clone(endpoint.permits()).try_acquire_owned().expect("free")).collect();
+        endpoint.set_limit(&limit(1));
+        for permit in held {
+            if endpoint.is_one_too_many() {
+                permit.forget();
+            }
+        }
+        assert_eq!(endpoint.permits().available_permits(), 1);
+        endpoint.set_limit(&limit(3));
+        assert_eq!(endpoint.permits().available_permits(), 3);
     }
 }

@@ -72,7 +72,11 @@ impl WorkerEndpoint {
             let connection = self.idle.borrow_mut().pop()?;
             self.count_taken(1);
             let since = self.ambient.recent().saturating_duration_since(connection.idle_since);
-            let alive = if certain { connection.is_certainly_alive() } else { connection.seems_alive() };
+            let alive = if certain || connection.is_suspect {
+                connection.is_certainly_alive()
+            } else {
+                connection.seems_alive()
+            };
             if since < timeouts.idle && alive {
                 return Some(connection);
             }
@@ -82,15 +86,28 @@ impl WorkerEndpoint {
     /// A new connection, or one that another request gives back within `queue_timeout` when as many as allowed
     /// are open.
     pub async fn another(self: &Rc<Self>, timeouts: &Timeouts) -> Result<Box<Connection>, UpstreamError> {
-        let permit = match Arc::clone(self.shared.permits()).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => match self.wait().await? {
-                Found::Connection(connection) => return Ok(connection),
-                Found::Permit(permit) => permit,
-            },
+        let permit = loop {
+            match Arc::clone(self.shared.permits()).try_acquire_owned() {
+                Ok(permit) => break permit,
+                Err(_) => match self.wait().await? {
+                    Found::Permit(permit) => break permit,
+                    // An engine that closes without saying so does it right behind its response.
+                    Found::Connection(connection) if connection.is_certainly_alive() => {
+                        return Ok(connection);
+                    }
+                    Found::Connection(_dead) => {}
+                },
+            }
         };
         let socket = connect(&self.shared, timeouts.connect).await?;
         Ok(Connection::new(socket, Rc::clone(self), permit, self.ambient.recent()))
+    }
+
+    fn enqueue(&self, hand_over: oneshot::Sender<Box<Connection>>) {
+        let mut waiting = self.waiting.borrow_mut();
+        // Requests that gave up, or got a permit, leave their end behind.
+        waiting.retain(|hand_over| !hand_over.is_closed());
+        waiting.push_back(hand_over);
     }
 
     /// Waits until a request of this worker is done with its connection, or any connection of this endpoint is
@@ -102,7 +119,7 @@ impl WorkerEndpoint {
             return Err(UpstreamError::QueueFull { endpoint: endpoint() });
         };
         let (hand_over, handed_over) = oneshot::channel();
-        self.waiting.borrow_mut().push_back(hand_over);
+        self.enqueue(hand_over);
         let either = async {
             tokio::select! {
                 Ok(connection) = handed_over => Found::Connection(connection),
@@ -141,6 +158,9 @@ impl WorkerEndpoint {
 
     /// Closes connections that were unused for too long, or that the engine has closed.
     pub fn sweep(&self, timeouts: &Timeouts, now: Instant) {
+        // Whoever waits elsewhere may have looked a moment before a connection came back here.
+        self.shed();
+        self.waiting.borrow_mut().retain(|hand_over| !hand_over.is_closed());
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|connection| {

@@ -1,6 +1,6 @@
 //! Headers of one hop (RFC 9110 7.6.1): they end here, and what they ask for is asked of the next hop anew.
 
-use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::decide::headers::seen::Seen;
@@ -71,6 +71,8 @@ pub fn strip_request(
     }
     if !keys.is_empty() {
         strip_keys(headers, keys, peer_is_trusted);
+        // Trailers that are not declared do not pass: none may carry a key past us.
+        headers.remove(TRAILER);
     }
     if seen.underscore {
         strip_misspelled(headers);
