@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// as hyper delivers them.
 pub fn headers(lines: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for line in lines.split(|byte| *byte == b'\n').take(64) {
+    for line in lines.split(|byte| *byte == b'\n') {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let name = HeaderName::from_bytes(&line[..colon]);
         let value = HeaderValue::from_bytes(trim(&line[colon + 1..], b" \t\r"));

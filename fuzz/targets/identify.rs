@@ -10,6 +10,7 @@
 #![no_main]
 
 use cutover::decide::decision::Question;
+use cutover::decide::headers::Seen;
 use cutover::decide::identify::identify;
 use cutover::decide::subject::{KeySource, SubjectKey, SubjectKind};
 use cutover_fuzz::{SPACE, all, first_line, headers, percent_decode, trim};
@@ -81,6 +82,7 @@ fuzz_target!(|data: &[u8]| {
         path: "/",
         query,
         headers: &headers,
+        seen: Seen::of(&headers),
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         peer_is_trusted,
         secure: false,
