@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -23,7 +22,6 @@ use crate::net::drain::Drain;
 use crate::net::listener::Acceptor;
 use crate::proxy::conn::serve;
 use crate::proxy::context::WorkerContext;
-use crate::proxy::panic;
 use crate::runtime::live::Live;
 use crate::telemetry::access_log::WorkerLog;
 use crate::telemetry::kinds::AnswerKind;
@@ -145,12 +143,6 @@ impl Listener {
             return;
         };
         let listener = Arc::clone(&self.metrics);
-        let serving = serve(Rc::clone(worker), socket, remote, self.local_port, listener, open);
-        let worker = Rc::clone(worker);
-        spawn_local(async move {
-            if let Err(message) = panic::catch(pin!(serving)).await {
-                worker.panicked("a connection", &message);
-            }
-        });
+        spawn_local(serve(Rc::clone(worker), socket, remote, self.local_port, listener, open));
     }
 }

@@ -23,6 +23,7 @@ use crate::net::stream::{Stalled, Stream};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
 use crate::proxy::handle::handle;
+use crate::proxy::panic;
 use crate::telemetry::kinds::AnswerKind;
 use crate::telemetry::metrics::ListenerMetrics;
 
@@ -128,11 +129,17 @@ pub async fn serve(
         .serve_connection(TokioIo::new(Stream::new(socket, Arc::clone(&activity))), service)
         .with_upgrades();
     let mut connection = pin!(connection);
+    // What panics outside a request, in a body for one, ends its connection and nothing else.
+    let mut connection = pin!(panic::catch(connection.as_mut()));
     let ended = poll_fn(|context| {
         worker.ambient.expire();
         activity.register(context.waker());
         match connection.as_mut().poll(context) {
-            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Ready(Ok(ended)) => Poll::Ready(ended),
+            Poll::Ready(Err(message)) => {
+                worker.panicked("a connection", &message);
+                Poll::Ready(Ok(()))
+            }
             // Nobody takes what we send, or not fast enough for the limit of the whole.
             Poll::Pending if matches!(activity.stall(), Some(Stall::Reader | Stall::Exchange)) => {
                 Poll::Ready(Ok(()))
