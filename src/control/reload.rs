@@ -17,7 +17,7 @@ use crate::net::doors::Doors;
 use crate::runtime::live::Live;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::events::{ConfigApplied, ConfigRejected, ConfigUnchanged, Origin};
+use crate::telemetry::events::{Chain, ConfigApplied, ConfigRejected, ConfigUnchanged, Origin};
 use crate::telemetry::events::{ListenerClosed, ListenerOpened};
 use crate::telemetry::init::Logging;
 use crate::telemetry::metrics::Metrics;
@@ -173,11 +173,5 @@ impl Reloader {
 
 /// An error and its causes, as operators read it.
 fn told(error: &dyn std::error::Error) -> String {
-    let mut text = format!("error: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
+    format!("error: {}", Chain(error))
 }

@@ -19,7 +19,7 @@ use crate::proxy::body::{BodyError, RequestBody};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
-use crate::telemetry::events::UpstreamFailed;
+use crate::telemetry::events::{Chain, UpstreamFailed};
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::Answer;
 use crate::upstream::error::UpstreamError;
@@ -251,21 +251,6 @@ fn note_failure(exchange: &Exchange<'_>, endpoint: &WorkerEndpoint, error: &Upst
     if let Some(kind) = failure_of(error) {
         let wall = exchange.worker.ambient.moment().wall;
         UpstreamFailed { endpoint: &endpoint.metrics, kind, error: &Chain(error), wall }.tell();
-    }
-}
-
-/// An error and what caused it, in one line.
-struct Chain<'e>(&'e dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(formatter, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }
 

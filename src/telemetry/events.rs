@@ -11,6 +11,22 @@ use tracing::{error, info, warn};
 use crate::telemetry::kinds::{ReloadResult, UpstreamFailure};
 use crate::telemetry::metrics::{EndpointMetrics, Metrics};
 
+/// An error and what caused it, in one line.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'e>(pub &'e dyn std::error::Error);
+
+impl Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(formatter, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
 /// What made us look at the configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
