@@ -1,21 +1,26 @@
 //! Reading `Cookie` lines (RFC 6265 4.2), and the names of our own cookies.
 
+use std::time::UNIX_EPOCH;
+
 use http::HeaderMap;
-use http::header::COOKIE;
+use http::header::{COOKIE, SET_COOKIE};
 
 /// The names under which one listener reads and sets our cookies (`DESIGN.md` 4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CookieNames {
-    /// The ticket: bucket, and later the session pin.
+    /// The ticket: bucket and session pin.
     pub ticket: &'static str,
+    /// The flow pins.
+    pub flow: &'static str,
     /// Whether cookies carry `Secure`, which the `__Host-` prefix demands (RFC 6265bis 4.1.3.2).
     pub secure: bool,
 }
 
 /// For clients that reach us over TLS, our own or that of a trusted proxy.
-pub const SECURE: CookieNames = CookieNames { ticket: "__Host-cutover", secure: true };
+pub const SECURE: CookieNames =
+    CookieNames { ticket: "__Host-cutover", flow: "__Host-cutover-flow", secure: true };
 /// For clients on plain HTTP, where a `Secure` cookie would never come back.
-pub const PLAIN: CookieNames = CookieNames { ticket: "cutover", secure: false };
+pub const PLAIN: CookieNames = CookieNames { ticket: "cutover", flow: "cutover-flow", secure: false };
 
 impl CookieNames {
     /// The names for a client's scheme.
@@ -91,6 +96,57 @@ pub fn write_without_ours(line: &[u8], out: &mut Vec<u8>) -> bool {
     out.len() > start
 }
 
+/// One `Set-Cookie` line of an engine.
+#[derive(Clone, Copy, Debug)]
+pub struct SetLine<'a> {
+    /// The cookie's name.
+    pub name: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    line: &'a [u8],
+}
+
+impl SetLine<'_> {
+    /// Whether it takes a cookie away: `Max-Age` of 0 or less, which goes before an `Expires` that is past (RFC
+    /// 6265 5.3), or no value. `now` is in seconds since the Unix epoch.
+    pub fn is_deletion(&self, now: u64) -> bool {
+        let mut expired = false;
+        let mut kept = None;
+        for attribute in parts(self.line).skip(1) {
+            let Some(equals) = memchr::memchr(b'=', attribute) else { continue };
+            let (name, value) = (attribute[..equals].trim_ascii(), attribute[equals + 1..].trim_ascii());
+            if name.eq_ignore_ascii_case(b"max-age") {
+                kept = Some(value.first() != Some(&b'-') && value.iter().any(|digit| *digit != b'0'));
+            } else if name.eq_ignore_ascii_case(b"expires") {
+                expired = is_past(value, now);
+            }
+        }
+        self.value.is_empty() || !kept.unwrap_or(!expired)
+    }
+}
+
+/// Whether a cookie's date is behind us. What cannot be read is no date (RFC 6265 5.2.1).
+fn is_past(date: &[u8], now: u64) -> bool {
+    let Ok(date) = std::str::from_utf8(date) else { return false };
+    // Servers write `Thu, 01-Jan-1970` as often as they write what RFC 9110 5.6.7 asks for.
+    let date = if date.get(7..8) == Some("-") { date.replace('-', " ") } else { date.to_owned() };
+    let date = httpdate::parse_http_date(&date).ok();
+    let seconds = date.map(|date| date.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+    seconds.is_some_and(|seconds| seconds <= now)
+}
+
+/// The cookies that an answer sets or deletes. A line without a name is none of anybody's.
+pub fn set_lines(headers: &HeaderMap) -> impl Iterator<Item = SetLine<'_>> {
+    headers.get_all(SET_COOKIE).iter().filter_map(|line| {
+        let line = line.as_bytes();
+        let pair = parts(line).next()?;
+        let equals = memchr::memchr(b'=', pair)?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        (!name.is_empty()).then_some(SetLine { name, value, line })
+    })
+}
+
 /// Whether a `Set-Cookie` line sets a cookie of ours. `=cutover=x` does: to a browser it is a cookie without a
 /// name, which it sends back as `cutover=x` (RFC 6265bis 5.6.3 and 5.8.3).
 pub fn sets_ours(line: &[u8]) -> bool {
@@ -132,6 +188,32 @@ mod tests {
             assert_eq!(write_without_ours(line.as_bytes(), &mut out), !rest.is_empty(), "line {line:?}");
             assert_eq!(String::from_utf8(out).expect("ASCII"), format!("before{rest}"), "line {line:?}");
         }
+    }
+
+    #[test]
+    fn a_deletion_is_recognised_however_it_is_written() {
+        for (line, deletes) in [
+            ("sid=1", false),
+            ("sid=; Path=/", true),
+            ("sid=\"\"", true),
+            ("sid=1; Max-Age=0", true),
+            ("sid=1; max-age = -1", true),
+            ("sid=1; Max-Age=00", true),
+            ("sid=1; Max-Age=10; Expires=Thu, 01 Jan 1970 00:00:00 GMT", false),
+            ("sid=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT", true),
+            ("sid=x; expires=Thu, 01-Jan-1970 00:00:00 GMT; path=/", true),
+            ("sid=1; Expires=Fri, 31 Dec 2100 23:59:59 GMT", false),
+            ("sid=1; Expires=whenever", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(SET_COOKIE, HeaderValue::from_static(line));
+            let found: Vec<bool> = set_lines(&headers).map(|line| line.is_deletion(1_800_000_000)).collect();
+            assert_eq!(found, [deletes], "{line}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(SET_COOKIE, HeaderValue::from_static("=x; Path=/"));
+        headers.append(SET_COOKIE, HeaderValue::from_static("lone"));
+        assert_eq!(set_lines(&headers).count(), 0);
     }
 
     #[test]

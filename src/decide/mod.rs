@@ -10,6 +10,8 @@ pub mod bucket;
 pub mod ticket;
 pub mod cookies;
 pub mod target;
+pub mod pattern;
+pub mod workflow;
 pub mod decision;
 pub mod host;
 pub mod headers;

@@ -1,0 +1,482 @@
+//! Path patterns: `GET|POST /challenge-authenticator/**`, and one matcher for all of an app.
+//!
+//! A pattern is whole segments: `/login` never matches `/login-help`. `*` stands for one segment or a part of one,
+//! `**` for any number of segments, none included, `{a,b}` for either. Matching walks the path once, segment by
+//! segment, through a trie of all patterns, so that its cost does not grow with their number.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// A pattern that cannot be one.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PatternError {
+    /// It does not begin with a slash.
+    #[error("the path does not begin with `/`")]
+    NoSlash,
+    /// It has more alternatives than are written down one by one.
+    #[error("the braces stand for more than {MOST_ALTERNATIVES} paths")]
+    TooMany,
+    /// A brace that is not closed, or closed twice.
+    #[error("a brace is not closed, or nested")]
+    Braces,
+    /// No method of HTTP that browsers use.
+    #[error("{0:?} is no method")]
+    Method(String),
+    /// `**` is a part of a segment.
+    #[error("`**` must be a segment of its own")]
+    Deep,
+    /// Something that no path has.
+    #[error("a path holds no `?`, `#` or white space")]
+    NoPath,
+}
+
+const MOST_ALTERNATIVES: usize = 64;
+
+/// Which methods a pattern is for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Methods(u16);
+
+impl Methods {
+    const NAMES: [&'static str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    /// Every method, invented ones included.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// The set that holds this method alone. A method that nobody registered is in [`Methods::ALL`] only.
+    pub fn of(method: &Method) -> Self {
+        let at = Self::NAMES.iter().position(|name| *name == method.as_str());
+        Self(at.map_or(1 << 15, |at| 1 << at))
+    }
+
+    /// Whether requests of this one method are meant. HEAD asks for what GET would give (RFC 9110 9.3.2).
+    pub const fn includes(self, one: Self) -> bool {
+        self.0 & one.0 != 0 || (one.0 == 0b10 && self.0 & 0b1 != 0)
+    }
+}
+
+/// One pattern as it is written, and what it stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pattern {
+    text: String,
+    methods: Methods,
+    /// One for each way through the braces.
+    paths: Vec<Vec<Segment>>,
+}
+
+/// One part of a path between slashes. The order is that of precedence, least specific first.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Segment {
+    /// `**`
+    Deep,
+    /// `*`
+    Any,
+    /// Literals with anything between them: `*.js` is `["", ".js"]`.
+    Parts(Vec<Box<str>>),
+    /// In lower case.
+    Literal(Box<str>),
+}
+
+impl Segment {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Deep => 0,
+            Self::Any => 1,
+            Self::Parts(_) => 2,
+            Self::Literal(_) => 3,
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads `/path`, `GET /path` or `GET|POST /path`.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let (methods, path) = match text.split_once(' ') {
+            Some((names, path)) if !names.starts_with('/') => (methods(names)?, path.trim_start()),
+            _no_methods => (Methods::ALL, text),
+        };
+        if !path.starts_with('/') {
+            return Err(PatternError::NoSlash);
+        }
+        if path.contains(|letter: char| letter.is_whitespace() || matches!(letter, '?' | '#')) {
+            return Err(PatternError::NoPath);
+        }
+        let paths = alternatives(path)?.iter().map(|path| segments(path)).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), methods, paths })
+    }
+
+    /// The path, when the pattern stands for exactly one and GET may ask for it.
+    pub fn literal_get(&self) -> Option<String> {
+        let [path] = &self.paths[..] else { return None };
+        if !self.methods.includes(Methods(1)) || path.iter().any(|segment| segment.rank() < 3) {
+            return None;
+        }
+        let written = self.text.rsplit(' ').next()?;
+        (!written.contains(['{', '}'])).then(|| written.to_owned())
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this pattern and another say the same in other words, or in the same.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.paths.iter().any(|path| other.paths.contains(path)) && self.methods.0 & other.methods.0 != 0
+    }
+
+    /// Whether a normalised path is meant, whatever the method.
+    pub fn matches(&self, path: &str) -> bool {
+        let mut matcher = Matcher::default();
+        matcher.add(self, 0);
+        let mut found = false;
+        matcher.find(path, |_| found = true);
+        found
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+fn methods(names: &str) -> Result<Methods, PatternError> {
+    names.split('|').try_fold(Methods(0), |all, name| {
+        let at = Methods::NAMES.iter().position(|known| *known == name);
+        let at = at.ok_or_else(|| PatternError::Method(name.to_owned()))?;
+        Ok(Methods(all.0 | 1 << at))
+    })
+}
+
+/// Every path that the braces of one stand for.
+fn alternatives(path: &str) -> Result<Vec<String>, PatternError> {
+    let mut all = vec![String::new()];
+    let mut rest = path;
+    while let Some(open) = rest.find('{') {
+        let close = open + rest[open..].find('}').ok_or(PatternError::Braces)?;
+        let (before, inside) = (&rest[..open], &rest[open + 1..close]);
+        if before.contains('}') || inside.contains('{') {
+            return Err(PatternError::Braces);
+        }
+        let choices: Vec<&str> = inside.split(',').collect();
+        if all.len() * choices.len() > MOST_ALTERNATIVES {
+            return Err(PatternError::TooMany);
+        }
+        all = all
+            .iter()
+            .flat_map(|start| choices.iter().map(move |choice| format!("{start}{before}{}", choice.trim())))
+            .collect();
+        rest = &rest[close + 1..];
+    }
+    if rest.contains('}') {
+        return Err(PatternError::Braces);
+    }
+    for path in &mut all {
+        path.push_str(rest);
+    }
+    Ok(all)
+}
+
+fn segments(path: &str) -> Result<Vec<Segment>, PatternError> {
+    let path = normalise(path);
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| match segment {
+            "**" => Ok(Segment::Deep),
+            "*" => Ok(Segment::Any),
+            _ if segment.contains("**") => Err(PatternError::Deep),
+            _ if segment.contains('*') => Ok(Segment::Parts(segment.split('*').map(Into::into).collect())),
+            literal => Ok(Segment::Literal(literal.into())),
+        })
+        .collect()
+}
+
+/// A path in the one spelling that is matched: decoded, ASCII letters in lower case, without empty segments, dot
+/// segments (RFC 3986 5.2.4), path parameters or a slash at the end. Engines differ in what they forgive; here
+/// every spelling that one of them could take for a path is that path. What is forwarded stays as it came.
+pub fn normalise(path: &str) -> Cow<'_, str> {
+    if is_plain(path) {
+        return Cow::Borrowed(path);
+    }
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in decoded.split(['/', '\\']) {
+        let segment = segment.split([';', '\0']).next().unwrap_or_default();
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+    }
+    Cow::Owned(format!("/{}", kept.join("/")).to_ascii_lowercase())
+}
+
+/// Most paths are as they should be, and one look says so.
+fn is_plain(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let mut before = b'x';
+    for byte in bytes {
+        let is_odd = byte.is_ascii_uppercase()
+            || matches!(byte, b'%' | b';' | b'\\')
+            || (before == b'/' && matches!(byte, b'/' | b'.'));
+        if is_odd {
+            return false;
+        }
+        before = *byte;
+    }
+    bytes.first() == Some(&b'/') && (before != b'/' || bytes.len() == 1)
+}
+
+/// All patterns of an app in one trie. Values are positions that the owner knows.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    nodes: Vec<Node>,
+    ends: Vec<End>,
+}
+
+impl Default for Matcher {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()], ends: Vec::new() }
+    }
+}
+
+/// A place in the trie: what may come next, and what ends here.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    literals: HashMap<Box<str>, u32>,
+    parts: Vec<(Vec<Box<str>>, u32)>,
+    any: Option<u32>,
+    /// The place behind `**`, which is reached with no segment and left with none.
+    deep: Option<u32>,
+    /// Whether this is such a place.
+    loops: bool,
+    ends: Vec<u32>,
+}
+
+/// A pattern that ends somewhere.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What the owner calls it.
+    pub value: u32,
+    /// For which methods.
+    pub methods: Methods,
+    /// How specific it is: compared segment by segment from the left, a longer path before its beginning.
+    pub rank: Vec<u8>,
+}
+
+/// More places than a path is in at once; beyond it the least specific are not looked at.
+const MOST_ACTIVE: usize = 32;
+
+impl Matcher {
+    /// Adds a pattern.
+    pub fn add(&mut self, pattern: &Pattern, value: u32) {
+        for path in &pattern.paths {
+            let mut at = 0;
+            for segment in path {
+                at = self.child(at, segment);
+            }
+            let end = u32::try_from(self.ends.len()).expect("a file is not that long");
+            let rank = path.iter().map(Segment::rank).collect();
+            self.ends.push(End { value, methods: pattern.methods, rank });
+            self.nodes[at as usize].ends.push(end);
+        }
+    }
+
+    fn child(&mut self, at: u32, segment: &Segment) -> u32 {
+        let next = u32::try_from(self.nodes.len()).expect("a file is not that long");
+        let node = &mut self.nodes[at as usize];
+        let (child, loops) = match segment {
+            Segment::Deep => (*node.deep.get_or_insert(next), true),
+            Segment::Any => (*node.any.get_or_insert(next), false),
+            Segment::Literal(text) => (*node.literals.entry(text.clone()).or_insert(next), false),
+            Segment::Parts(parts) => match node.parts.iter().find(|(known, _)| known == parts) {
+                Some((_, child)) => (*child, false),
+                None => {
+                    node.parts.push((parts.clone(), next));
+                    (next, false)
+                }
+            },
+        };
+        if child == next {
+            self.nodes.push(Node { loops, ..Node::default() });
+        }
+        child
+    }
+
+    /// Tells every pattern that matches a normalised path, in no particular order.
+    pub fn find<'m>(&'m self, path: &str, mut found: impl FnMut(&'m End)) {
+        let mut active = Active::default();
+        self.enter(0, &mut active);
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            let mut next = Active::default();
+            for at in active.iter() {
+                let node = &self.nodes[at as usize];
+                if node.loops {
+                    self.enter(at, &mut next);
+                }
+                if let Some(child) = node.literals.get(segment) {
+                    self.enter(*child, &mut next);
+                }
+                for (parts, child) in &node.parts {
+                    if matches_parts(parts, segment) {
+                        self.enter(*child, &mut next);
+                    }
+                }
+                if let Some(child) = node.any {
+                    self.enter(child, &mut next);
+                }
+            }
+            if next.count == 0 {
+                return;
+            }
+            active = next;
+        }
+        for at in active.iter() {
+            for end in &self.nodes[at as usize].ends {
+                found(&self.ends[*end as usize]);
+            }
+        }
+    }
+
+    fn enter(&self, at: u32, active: &mut Active) {
+        let mut at = Some(at);
+        while let Some(place) = at {
+            if !active.add(place) {
+                return;
+            }
+            at = self.nodes[place as usize].deep;
+        }
+    }
+}
+
+/// The places where a walk is at once.
+#[derive(Clone, Copy, Default)]
+struct Active {
+    places: [u32; MOST_ACTIVE],
+    count: usize,
+}
+
+impl Active {
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.places[..self.count].iter().copied()
+    }
+
+    fn add(&mut self, place: u32) -> bool {
+        if self.count == MOST_ACTIVE || self.places[..self.count].contains(&place) {
+            return false;
+        }
+        self.places[self.count] = place;
+        self.count += 1;
+        true
+    }
+}
+
+/// Whether a segment is these literals with anything between them: the first and the last stand at the ends, the
+/// others are taken as far left as they are found, which leaves the most for those that follow.
+fn matches_parts(parts: &[Box<str>], segment: &str) -> bool {
+    let [first, middle @ .., last] = parts else { return false };
+    let Some(rest) = segment.strip_prefix(&**first) else { return false };
+    let Some(mut rest) = rest.strip_suffix(&**last) else { return false };
+    for part in middle {
+        let Some(at) = rest.find(&**part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_whole_segments() {
+        for (pattern, path, matches) in [
+            ("/login", "/login", true),
+            ("/login", "/login/", true),
+            ("/login", "/LOGIN", true),
+            ("/login", "/login-help", false),
+            ("/login", "/login/callback", false),
+            ("/", "/", true),
+            ("/*", "/", false),
+            ("/*", "/a", true),
+            ("/*", "/a/b", false),
+            ("/a/**", "/a", true),
+            ("/a/**", "/a/b/c", true),
+            ("/a/**", "/ab", false),
+            ("/**/*.{js,css}", "/app.js", true),
+            ("/**/*.{js,css}", "/x/y/app.min.css", true),
+            ("/**/*.{js,css}", "/x/y/app.jsx", false),
+            ("/**/b/**", "/a/b/c", true),
+            ("/a*c*e", "/abcde", true),
+            ("/a*c*e", "/ace", true),
+            ("/a*c*e", "/ae", false),
+            ("/*a", "/a", true),
+            ("/a*a", "/a", false),
+            ("/{recover,reset}-{password,account}", "/reset-account", true),
+            ("/manage/enroll*authenticator", "/Manage/EnrollPhoneAuthenticator", true),
+            // No spelling dodges a pattern.
+            ("/login", "/%6cogin", true),
+            ("/login", "//login", true),
+            ("/login", "/x/../login", true),
+            ("/login", "/./login/.", true),
+            ("/login", "/login;jsessionid=1", true),
+            ("/login", "/login%00", true),
+            ("/a/login", "/a%2flogin", true),
+            ("/a/login", "/a\\login", true),
+            ("/login", "/../../login", true),
+        ] {
+            let read = Pattern::parse(pattern).expect(pattern);
+            assert_eq!(read.matches(&normalise(path)), matches, "{pattern} and {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_why() {
+        for (text, error) in [
+            ("login", PatternError::NoSlash),
+            ("GET login", PatternError::NoSlash),
+            ("GETT /login", PatternError::Method("GETT".into())),
+            ("get /login", PatternError::Method("get".into())),
+            ("/a**", PatternError::Deep),
+            ("/{a,b", PatternError::Braces),
+            ("/a}", PatternError::Braces),
+            ("/{a,{b}}", PatternError::Braces),
+            ("/a?b", PatternError::NoPath),
+            ("/a b", PatternError::NoPath),
+            ("/{a,b,c,d,e}{a,b,c,d,e}{a,b,c}", PatternError::TooMany),
+        ] {
+            assert_eq!(Pattern::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn methods_are_part_of_a_pattern_and_head_is_get() {
+        let pattern = Pattern::parse("GET|PUT /a").expect("a pattern");
+        let allowed: Vec<&str> = ["GET", "HEAD", "POST", "PUT", "BREW"]
+            .into_iter()
+            .filter(|name| {
+                let method = Method::from_bytes(name.as_bytes()).expect("a token");
+                pattern.methods.includes(Methods::of(&method))
+            })
+            .collect();
+        assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
+        let brew = Method::from_bytes(b"BREW").expect("a token");
+        assert!(Methods::ALL.includes(Methods::of(&brew)));
+    }
+
+    #[test]
+    fn a_walk_is_bounded_whatever_the_path() {
+        let mut matcher = Matcher::default();
+        for at in 0..100 {
+            matcher.add(&Pattern::parse(&format!("/**/a/**/b{at}/**/*c")).expect("a pattern"), at);
+        }
+        let path = "/a".repeat(4000);
+        let mut count = 0;
+        matcher.find(&path, |_| count += 1);
+        assert_eq!(count, 0);
+    }
+}
