@@ -8,12 +8,13 @@ use std::sync::Arc;
 use cutover::ambient::{Ambient, Moment};
 use cutover::decide::bucket::{Bucket, Share};
 use cutover::decide::cookies::PLAIN;
-use cutover::decide::decision::{Decision, Question, Rules, decide};
+use cutover::decide::decision::{Decision, Question, Rules, SessionRules, decide};
 use cutover::decide::engine::Engine;
 use cutover::decide::headers::Seen;
 use cutover::decide::subject::{KeySource, SubjectKey};
 use cutover::decide::target::{Subjects, Target};
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
+use cutover::decide::workflow::Table;
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -65,6 +66,9 @@ impl Scene {
             ],
             sealer,
             default: Engine::Classic,
+            table: Table::default(),
+            session: SessionRules::default(),
+            form_post: false,
         };
         Self { rules, headers, moment }
     }
@@ -79,6 +83,8 @@ impl Scene {
             client: IpAddr::from([198, 51, 100, 7]),
             peer_is_trusted: false,
             secure: false,
+            place: self.rules.table.place(&Method::GET, "/", None),
+            state: None,
         };
         decide(black_box(&self.rules), black_box(&question), self.moment)
     }
@@ -86,7 +92,8 @@ impl Scene {
 
 fn ticket_of(sealer: &Sealer, moment: Moment, bucket: Bucket, follows_user: bool) -> String {
     let issued = u32::try_from(moment.wall).expect("before 2106");
-    let ticket = Ticket { bucket, follows_user, issued, is_current: true };
+    let ticket =
+        Ticket { bucket: Some(bucket), follows_user, last: Some(Engine::Classic), ..Ticket::new(issued) };
     let line = sealer.set_cookie(&PLAIN, &ticket).expect("a key");
     line.split(';').next().expect("a cookie").to_owned()
 }

@@ -105,6 +105,9 @@ pub fn explain(
         client: asked.client,
         peer_is_trusted: asked.peer_is_trusted,
         secure: asked.secure,
+        place: asked.app.rules.table.place(&asked.method, &asked.path, asked.query.as_deref()),
+        // A process of its own has seen no engine issue anything; the one that serves is asked over HTTP.
+        state: snapshot.state_hit(asked.app, asked.query.as_deref(), moment.wall),
     };
     let decision = decide(&asked.app.rules, &question, moment);
     let key = query.key.as_deref().and_then(SubjectKey::new);

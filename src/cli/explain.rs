@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::admin::explain::explain;
-use crate::admin::views::{ExplainQuery, ExplanationView, RowView, TicketView};
+use crate::admin::views::{ExplainQuery, ExplanationView, RowView, TicketView, WorkflowView};
 use crate::ambient::Ambient;
 use crate::cli::render::{self, Failure};
 use crate::config;
@@ -96,8 +96,14 @@ fn text(view: &ExplanationView) -> String {
     facts.push(("ticket", ticket(&view.ticket)));
     facts.extend(view.issue.map(|issue| {
         let whose = if issue.follows_user { "the user" } else { "the browser" };
-        ("set-cookie", format!("a ticket with bucket {}, that of {whose}", issue.bucket))
+        let bucket =
+            issue.bucket.map_or("no bucket".to_owned(), |bucket| format!("bucket {bucket}, that of {whose}"));
+        let session = issue.session.map(|engine| format!(", session on {engine}")).unwrap_or_default();
+        ("set-cookie", format!("a ticket with {bucket}{session}"))
     }));
+    if let Some(workflow) = &view.workflow {
+        facts.insert(1, ("workflow", workflow.clone()));
+    }
     let facts: Vec<Vec<String>> =
         facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let trail: Vec<Vec<String>> = view
@@ -109,6 +115,15 @@ fn text(view: &ExplanationView) -> String {
         .collect();
     let mut text = format!("{engine}, by {reason}\n\n{}\n\n", render::indent(&render::table(&facts), 2));
     text.push_str(&render::table(&trail));
+    if !view.workflows.is_empty() {
+        let row = |row: &WorkflowView| {
+            let engine = row.engine.unwrap_or("by chance");
+            let flips = row.flips_at.as_ref().map(|at| format!("flips at {at}")).unwrap_or_default();
+            vec![row.workflow.clone(), row.percent.clone(), engine.to_owned(), flips]
+        };
+        let rows: Vec<Vec<String>> = view.workflows.iter().map(row).collect();
+        text.push_str(&format!("\n\nat the start of\n{}", render::indent(&render::table(&rows), 2)));
+    }
     for note in &view.notes {
         text.push_str(&format!("\n\nnote: {note}"));
     }
@@ -116,13 +131,14 @@ fn text(view: &ExplanationView) -> String {
 }
 
 fn ticket(view: &TicketView) -> String {
-    let TicketView { state, rejected, bucket, follows_user, issued_at: _ } = view;
+    let TicketView { state, rejected, bucket, follows_user, session, .. } = view;
+    let session = session.map(|engine| format!(", session on {engine}")).unwrap_or_default();
     match (rejected, bucket) {
         (Some(why), _) => format!("{state}: {why}"),
         (None, Some(bucket)) => {
             let whose = if *follows_user == Some(true) { "a user" } else { "the browser" };
-            format!("{state}, bucket {bucket}, that of {whose}")
+            format!("{state}, bucket {bucket}, that of {whose}{session}")
         }
-        (None, None) => (*state).to_owned(),
+        (None, None) => format!("{state}{session}"),
     }
 }

@@ -9,14 +9,18 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::ambient::Moment;
+use crate::decide::answer::CookieName;
 use crate::decide::bucket::{Bucket, Share};
-use crate::decide::cookies::{self, CookieNames};
+use crate::decide::cookies::CookieNames;
 use crate::decide::engine::Engine;
 use crate::decide::headers::Seen;
 use crate::decide::identify::identify;
+use crate::decide::journey::{Entry, Journey, journey};
+use crate::decide::presented::Presented;
 use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
-use crate::decide::ticket::{Rejection, Sealer, Ticket};
+use crate::decide::ticket::{Rejection, Sealer, SessionPin, Ticket};
+use crate::decide::workflow::{LandingEngine, Place, SIGN_OUT, Table};
 
 /// What decides the requests of one app.
 #[derive(Clone, Debug)]
@@ -33,6 +37,47 @@ pub struct Rules {
     pub sealer: Sealer,
     /// The engine of requests with nothing to go by: classic, unless classic has no endpoints left.
     pub default: Engine,
+    /// The app's workflows.
+    pub table: Table,
+    /// How a signed-in session is known.
+    pub session: SessionRules,
+    /// Whether the identity provider's answers arrive as POSTs from another site.
+    pub form_post: bool,
+}
+
+/// How a signed-in session of an app is known, and how long we believe in it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SessionRules {
+    /// The cookies that hold it; empty: sessions are not known, and pin nobody.
+    pub cookies: Vec<CookieName>,
+    /// Whether both engines read one session store, so that nobody need be kept.
+    pub shared: bool,
+    /// From the making of a pin, in seconds.
+    pub lifetime: u32,
+}
+
+impl SessionRules {
+    /// Whether sessions pin anybody.
+    pub fn pins(&self) -> bool {
+        !self.shared && !self.cookies.is_empty()
+    }
+}
+
+impl Rules {
+    /// Whether browsers are known by a bucket in their ticket.
+    pub fn mints(&self) -> bool {
+        self.keys.last() == Some(&KeySource::Device)
+    }
+
+    /// Whether browsers get tickets at all.
+    fn gives_tickets(&self) -> bool {
+        self.mints() || self.session.pins()
+    }
+
+    /// The share of the workflow that starts, else of the app.
+    pub fn share_at(&self, start: Option<u8>) -> Share {
+        start.and_then(|at| self.table.workflow(at).share).unwrap_or(self.share)
+    }
 }
 
 /// What a request says, as far as a decision may hear it.
@@ -54,11 +99,34 @@ pub struct Question<'a> {
     pub peer_is_trusted: bool,
     /// Whether the client reached us over TLS.
     pub secure: bool,
+    /// What the path is in the app's workflows.
+    pub place: Place,
+    /// Who issued the `state` that the request carries, as far as this process saw it.
+    pub state: Option<StateHit>,
+}
+
+/// Who issued a `state` value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StateHit {
+    /// The engine.
+    pub engine: Engine,
+    /// The hash of the workflow in which it did.
+    pub workflow: Option<u32>,
+    /// The hash of the endpoint that did.
+    pub endpoint: u32,
 }
 
 /// Why an engine was chosen: the name of the row.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
+    /// A workflow path carries a `state` that an engine was seen to issue.
+    State,
+    /// A live flow pin holds the path, or the page that asks.
+    Flow,
+    /// The URL can only belong to one engine.
+    Landing,
+    /// A session pin says who owns the signed-in session.
+    Session,
     /// A targeting rule names this request.
     Target,
     /// The subject's bucket against the share.
@@ -71,11 +139,24 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of [`Reason::index`].
-    pub const ALL: [Self; 4] = [Self::Target, Self::Cohort, Self::Default, Self::Failover];
+    pub const ALL: [Self; 8] = [
+        Self::State,
+        Self::Flow,
+        Self::Landing,
+        Self::Session,
+        Self::Target,
+        Self::Cohort,
+        Self::Default,
+        Self::Failover,
+    ];
 
     /// The name in metrics, logs and headers.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::State => "state",
+            Self::Flow => "flow",
+            Self::Landing => "landing",
+            Self::Session => "session",
             Self::Target => "target",
             Self::Cohort => "cohort",
             Self::Default => "default",
@@ -89,8 +170,8 @@ impl Reason {
     }
 }
 
-/// Which engine, why, and what became of the browser's ticket.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Which engine, why, and what became of the browser's cookies.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Decision {
     /// Who serves the request.
     pub engine: Engine,
@@ -100,6 +181,43 @@ pub struct Decision {
     pub trail: Trail,
     /// The ticket to give to the browser with the response, when something is new or due.
     pub issue: Option<Ticket>,
+    /// The flow that the request belongs to, or may begin.
+    pub journey: Option<Box<Journey>>,
+    /// The endpoint that a pin asks for, by hash; 0: none in particular.
+    pub endpoint: u32,
+}
+
+impl Decision {
+    /// The workflow that the request is part of.
+    pub fn workflow(&self) -> Option<u8> {
+        self.journey.as_ref().and_then(|journey| journey.workflow)
+    }
+
+    /// Whether the other engine may serve the request when this one cannot: nothing that it has begun is there,
+    /// and a one-time answer or link is never offered to both.
+    pub fn may_be_served_by_the_other(&self) -> bool {
+        let place = &self.trail.place;
+        match self.reason {
+            Reason::Target | Reason::Cohort | Reason::Default => {
+                place.callback == 0 && place.landing.is_none()
+            }
+            Reason::State | Reason::Flow | Reason::Landing | Reason::Session | Reason::Failover => false,
+        }
+    }
+
+    /// Whether the browser's last page came from the other engine: then what it has cached is of another build.
+    pub fn changes_engine(&self) -> bool {
+        matches!(self.trail.ticket, TicketState::Valid(Ticket { last: Some(last), .. }) if last != self.engine)
+    }
+
+    /// The ticket that the browser holds once it has taken what we give it.
+    pub fn held(&self) -> Option<Ticket> {
+        match (self.issue, self.trail.ticket) {
+            (Some(issued), _) => Some(issued),
+            (None, TicketState::Valid(held)) => Some(held),
+            (None, TicketState::Unused | TicketState::Absent | TicketState::Rejected(_)) => None,
+        }
+    }
 }
 
 /// What each row of the table saw, whether or not it decided.
@@ -111,12 +229,31 @@ pub struct Trail {
     pub ticket: TicketState,
     /// Whether the request loads a page.
     pub loads_page: bool,
+    /// What the path is in the app's workflows.
+    pub place: Place,
+    /// Who issued the `state` that the request carries.
+    pub state: Option<StateHit>,
+    /// Who owns the signed-in session, and whether that holds here.
+    pub session: SessionState,
+    /// Whether the request carries one of the app's session cookies.
+    pub has_session_cookie: bool,
     /// Position among [`Rules::targets`] of the rule that names the request.
     pub target: Option<usize>,
     /// The subject's place on the line.
     pub bucket: Option<Bucket>,
     /// The share that the bucket was held against.
     pub share: Share,
+}
+
+/// Who owns a browser's signed-in session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionState {
+    /// Nobody that we know of.
+    None,
+    /// This pin holds.
+    Held(SessionPin),
+    /// This pin is live, and gives way where a user signs in anew.
+    GivesWay(SessionPin),
 }
 
 /// What the browser's cookie was.
@@ -132,30 +269,40 @@ pub enum TicketState {
     Rejected(Rejection),
 }
 
-/// At most this many cookies of our name are tried: a browser that was given a bad one for another path sends
-/// both, and the bad one must not shadow ours; more are somebody playing.
-const TICKETS_TRIED: usize = 4;
-
 /// Answers the question. `moment.roll` is the downstream connection's roll where the peer is the browser's own
 /// connection, and a fresh one behind a trusted proxy.
 pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decision {
     let user = identify(&rules.keys, question);
     let names = CookieNames::for_scheme(question.secure);
-    let has_tickets = rules.keys.last() == Some(&KeySource::Device);
-    let ticket =
-        if has_tickets { open_ticket(rules, question, names, moment.wall) } else { TicketState::Unused };
+    let presented = Presented::read(question.headers, names, &rules.session.cookies);
+    let ticket = if rules.gives_tickets() {
+        presented.ticket(&rules.sealer, names, moment.wall)
+    } else {
+        TicketState::Unused
+    };
     let loads_page = loads_page(question.headers, question.seen);
+    let now = u32::try_from(moment.wall).unwrap_or(u32::MAX);
+    let place = question.place;
+    let start = match place.landing {
+        // A link that is a start like any other.
+        Some(landing) if rules.table.landing(landing).engine == LandingEngine::Cohort => {
+            place.start.or(Some(landing.0))
+        }
+        Some(_) | None => place.start,
+    };
+    let share = rules.share_at(start);
 
+    let session = session(rules, ticket, presented.has_session, loads_page, start, now);
     let target = rules.targets.iter().position(|target| {
         target.names(user.as_ref(), question.client, question.headers, question.peer_is_trusted)
     });
     let bucket = match (&user, ticket) {
         (Some(subject), _) => Some(Bucket::of(&rules.salt, &subject.key)),
-        (None, TicketState::Valid(ticket)) => Some(ticket.bucket),
-        (None, TicketState::Absent | TicketState::Rejected(_)) if loads_page => {
-            Some(Bucket::from_roll(moment.roll))
+        (None, TicketState::Valid(Ticket { bucket: Some(bucket), .. })) if rules.mints() => Some(bucket),
+        (None, TicketState::Unused) => None,
+        (None, TicketState::Valid(_) | TicketState::Absent | TicketState::Rejected(_)) => {
+            (loads_page && rules.mints()).then(|| Bucket::from_roll(moment.roll))
         }
-        (None, TicketState::Unused | TicketState::Absent | TicketState::Rejected(_)) => None,
     };
     let subject = match (&user, bucket) {
         (Some(subject), _) => Some(subject.kind),
@@ -163,55 +310,103 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
         (None, None) => None,
     };
 
-    let (engine, reason) = match (target, bucket) {
-        (Some(index), _) => (rules.targets[index].engine, Reason::Target),
-        (None, Some(bucket)) => (rules.share.engine_for(bucket), Reason::Cohort),
-        (None, None) => (rules.default, Reason::Default),
+    let entry = Entry { start, loads_page, names, now };
+    let mut journey = journey(rules, question, &presented, &entry);
+    let pinned = journey.as_ref().and_then(|journey| journey.pinned);
+    let landing = place.landing.and_then(|landing| rules.table.landing(landing).owner(moment.wall));
+    let (engine, reason, endpoint) = if let Some(hit) = question.state.filter(|_| place.is_in_workflow()) {
+        (hit.engine, Reason::State, hit.endpoint)
+    } else if let Some(pin) = pinned {
+        (pin.engine, Reason::Flow, pin.endpoint)
+    } else if let Some(engine) = landing {
+        (engine, Reason::Landing, 0)
+    } else if let SessionState::Held(pin) = session {
+        (pin.engine, Reason::Session, pin.endpoint)
+    } else if let Some(index) = target {
+        (rules.targets[index].engine, Reason::Target, 0)
+    } else if let Some(bucket) = bucket {
+        (share.engine_for(bucket), Reason::Cohort, 0)
+    } else {
+        (rules.default, Reason::Default, 0)
     };
-    let issue = bucket
-        .filter(|bucket| must_issue(rules, ticket, *bucket, user.is_some(), loads_page, moment.wall))
-        .map(|bucket| Ticket {
-            bucket,
-            follows_user: user.is_some()
-                || matches!(ticket, TicketState::Valid(ticket) if ticket.follows_user),
-            issued: u32::try_from(moment.wall).unwrap_or(u32::MAX),
-            is_current: true,
-        });
-
-    let trail = Trail { subject, ticket, loads_page, target, bucket, share: rules.share };
-    Decision { engine, reason, trail, issue }
-}
-
-fn open_ticket(rules: &Rules, question: &Question<'_>, names: &CookieNames, now: u64) -> TicketState {
-    let mut state = TicketState::Absent;
-    for value in cookies::values(question.headers, names.ticket).take(TICKETS_TRIED) {
-        match rules.sealer.open(names, value, now) {
-            Ok(ticket) => return TicketState::Valid(ticket),
-            // The first cookie's fault is the one that is told.
-            Err(rejection) if state == TicketState::Absent => state = TicketState::Rejected(rejection),
-            Err(_) => {}
-        }
+    if let Some(journey) = &mut journey {
+        journey.decided(rules, question, &entry, reason);
     }
-    state
+
+    let trail = Trail {
+        subject,
+        ticket,
+        loads_page,
+        place,
+        state: question.state,
+        session,
+        has_session_cookie: presented.has_session,
+        target,
+        bucket,
+        share,
+    };
+    let issue = issue(rules, &trail, user.is_some(), engine, now);
+    Decision { engine, reason, trail, issue, journey, endpoint }
 }
 
-/// The ticket follows the user: whatever bucket decided is what the browser should hold. A client that sends
-/// no ticket and loads no page is no browser we know of, and gets no cookie.
-fn must_issue(
+/// Who owns the session: the pin of the ticket, or classic, where a session cookie comes without a ticket and so
+/// is older than we are (`DESIGN.md` 4).
+fn session(
     rules: &Rules,
     ticket: TicketState,
-    bucket: Bucket,
-    is_user: bool,
+    has_cookie: bool,
     loads_page: bool,
-    now: u64,
-) -> bool {
-    match ticket {
-        TicketState::Unused => false,
-        TicketState::Absent => loads_page,
-        TicketState::Rejected(_) => true,
-        TicketState::Valid(held) => {
-            held.bucket != bucket || (is_user && !held.follows_user) || rules.sealer.is_due(&held, now)
+    start: Option<u8>,
+    now: u32,
+) -> SessionState {
+    if !rules.session.pins() {
+        return SessionState::None;
+    }
+    let pin = match ticket {
+        TicketState::Valid(ticket) => ticket.session.filter(|pin| {
+            let lives = now.saturating_sub(pin.made) <= rules.session.lifetime;
+            // A page without any session cookie: it is over. Other requests may be for a path that the cookie is
+            // not sent to.
+            lives && (has_cookie || !loads_page)
+        }),
+        TicketState::Absent | TicketState::Rejected(_) if has_cookie => {
+            Some(SessionPin { engine: rules.default, made: now, endpoint: 0 })
         }
+        TicketState::Unused | TicketState::Absent | TicketState::Rejected(_) => None,
+    };
+    let signs_in_anew = start.is_some_and(|at| rules.table.workflow(at).name != SIGN_OUT);
+    match pin {
+        Some(pin) if signs_in_anew && pin.engine == Engine::Classic => SessionState::GivesWay(pin),
+        Some(pin) => SessionState::Held(pin),
+        None => SessionState::None,
+    }
+}
+
+/// The ticket to give with the answer, as far as the request alone says. The ticket follows the user: whatever
+/// bucket decided is what the browser should hold. A client that sends no ticket and loads no page is no browser
+/// we know of, and gets no cookie.
+fn issue(rules: &Rules, trail: &Trail, is_user: bool, engine: Engine, now: u32) -> Option<Ticket> {
+    let held = match trail.ticket {
+        TicketState::Valid(held) => Some(held),
+        TicketState::Absent if trail.loads_page => None,
+        // One that nobody can place is replaced by nothing, and goes on being counted.
+        TicketState::Rejected(_) if trail.loads_page || trail.bucket.is_some() => None,
+        TicketState::Unused | TicketState::Absent | TicketState::Rejected(_) => return None,
+    };
+    let pin = match trail.session {
+        SessionState::Held(pin) | SessionState::GivesWay(pin) => Some(pin),
+        SessionState::None => None,
+    };
+    let wanted = Ticket {
+        bucket: trail.bucket.filter(|_| rules.mints()).or(held.and_then(|held| held.bucket)),
+        follows_user: rules.mints() && (is_user || held.is_some_and(|held| held.follows_user)),
+        session: pin,
+        last: if trail.loads_page { Some(engine) } else { held.and_then(|held| held.last) },
+        ..Ticket::new(now)
+    };
+    match held {
+        Some(held) if !wanted.differs_from(&held) && !rules.sealer.is_due(&held, u64::from(now)) => None,
+        Some(_) | None => Some(wanted),
     }
 }
 

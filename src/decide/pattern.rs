@@ -1,15 +1,15 @@
-//! Path patterns: `GET|POST /challenge-authenticator/**`, and one matcher for all of an app.
+//! Path patterns: `GET|POST /challenge-authenticator/**`.
 //!
 //! A pattern is whole segments: `/login` never matches `/login-help`. `*` stands for one segment or a part of one,
-//! `**` for any number of segments, none included, `{a,b}` for either. Matching walks the path once, segment by
-//! segment, through a trie of all patterns, so that its cost does not grow with their number.
+//! `**` for any number of segments, none included, `{a,b}` for either.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use http::Method;
 use percent_encoding::percent_decode_str;
+
+use crate::decide::matcher::Matcher;
 
 /// A pattern that cannot be one.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -62,14 +62,14 @@ impl Methods {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pattern {
     text: String,
-    methods: Methods,
+    pub(super) methods: Methods,
     /// One for each way through the braces.
-    paths: Vec<Vec<Segment>>,
+    pub(super) paths: Vec<Vec<Segment>>,
 }
 
 /// One part of a path between slashes. The order is that of precedence, least specific first.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Segment {
+pub(super) enum Segment {
     /// `**`
     Deep,
     /// `*`
@@ -81,7 +81,8 @@ enum Segment {
 }
 
 impl Segment {
-    const fn rank(&self) -> u8 {
+    /// How specific it is.
+    pub(super) const fn rank(&self) -> u8 {
         match self {
             Self::Deep => 0,
             Self::Any => 1,
@@ -231,163 +232,6 @@ fn is_plain(path: &str) -> bool {
     bytes.first() == Some(&b'/') && (before != b'/' || bytes.len() == 1)
 }
 
-/// All patterns of an app in one trie. Values are positions that the owner knows.
-#[derive(Clone, Debug)]
-pub struct Matcher {
-    nodes: Vec<Node>,
-    ends: Vec<End>,
-}
-
-impl Default for Matcher {
-    fn default() -> Self {
-        Self { nodes: vec![Node::default()], ends: Vec::new() }
-    }
-}
-
-/// A place in the trie: what may come next, and what ends here.
-#[derive(Clone, Debug, Default)]
-struct Node {
-    literals: HashMap<Box<str>, u32>,
-    parts: Vec<(Vec<Box<str>>, u32)>,
-    any: Option<u32>,
-    /// The place behind `**`, which is reached with no segment and left with none.
-    deep: Option<u32>,
-    /// Whether this is such a place.
-    loops: bool,
-    ends: Vec<u32>,
-}
-
-/// A pattern that ends somewhere.
-#[derive(Clone, Debug)]
-pub struct End {
-    /// What the owner calls it.
-    pub value: u32,
-    /// For which methods.
-    pub methods: Methods,
-    /// How specific it is: compared segment by segment from the left, a longer path before its beginning.
-    pub rank: Vec<u8>,
-}
-
-/// More places than a path is in at once; beyond it the least specific are not looked at.
-const MOST_ACTIVE: usize = 32;
-
-impl Matcher {
-    /// Adds a pattern.
-    pub fn add(&mut self, pattern: &Pattern, value: u32) {
-        for path in &pattern.paths {
-            let mut at = 0;
-            for segment in path {
-                at = self.child(at, segment);
-            }
-            let end = u32::try_from(self.ends.len()).expect("a file is not that long");
-            let rank = path.iter().map(Segment::rank).collect();
-            self.ends.push(End { value, methods: pattern.methods, rank });
-            self.nodes[at as usize].ends.push(end);
-        }
-    }
-
-    fn child(&mut self, at: u32, segment: &Segment) -> u32 {
-        let next = u32::try_from(self.nodes.len()).expect("a file is not that long");
-        let node = &mut self.nodes[at as usize];
-        let (child, loops) = match segment {
-            Segment::Deep => (*node.deep.get_or_insert(next), true),
-            Segment::Any => (*node.any.get_or_insert(next), false),
-            Segment::Literal(text) => (*node.literals.entry(text.clone()).or_insert(next), false),
-            Segment::Parts(parts) => match node.parts.iter().find(|(known, _)| known == parts) {
-                Some((_, child)) => (*child, false),
-                None => {
-                    node.parts.push((parts.clone(), next));
-                    (next, false)
-                }
-            },
-        };
-        if child == next {
-            self.nodes.push(Node { loops, ..Node::default() });
-        }
-        child
-    }
-
-    /// Tells every pattern that matches a normalised path, in no particular order.
-    pub fn find<'m>(&'m self, path: &str, mut found: impl FnMut(&'m End)) {
-        let mut active = Active::default();
-        self.enter(0, &mut active);
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            let mut next = Active::default();
-            for at in active.iter() {
-                let node = &self.nodes[at as usize];
-                if node.loops {
-                    self.enter(at, &mut next);
-                }
-                if let Some(child) = node.literals.get(segment) {
-                    self.enter(*child, &mut next);
-                }
-                for (parts, child) in &node.parts {
-                    if matches_parts(parts, segment) {
-                        self.enter(*child, &mut next);
-                    }
-                }
-                if let Some(child) = node.any {
-                    self.enter(child, &mut next);
-                }
-            }
-            if next.count == 0 {
-                return;
-            }
-            active = next;
-        }
-        for at in active.iter() {
-            for end in &self.nodes[at as usize].ends {
-                found(&self.ends[*end as usize]);
-            }
-        }
-    }
-
-    fn enter(&self, at: u32, active: &mut Active) {
-        let mut at = Some(at);
-        while let Some(place) = at {
-            if !active.add(place) {
-                return;
-            }
-            at = self.nodes[place as usize].deep;
-        }
-    }
-}
-
-/// The places where a walk is at once.
-#[derive(Clone, Copy, Default)]
-struct Active {
-    places: [u32; MOST_ACTIVE],
-    count: usize,
-}
-
-impl Active {
-    fn iter(&self) -> impl Iterator<Item = u32> {
-        self.places[..self.count].iter().copied()
-    }
-
-    fn add(&mut self, place: u32) -> bool {
-        if self.count == MOST_ACTIVE || self.places[..self.count].contains(&place) {
-            return false;
-        }
-        self.places[self.count] = place;
-        self.count += 1;
-        true
-    }
-}
-
-/// Whether a segment is these literals with anything between them: the first and the last stand at the ends, the
-/// others are taken as far left as they are found, which leaves the most for those that follow.
-fn matches_parts(parts: &[Box<str>], segment: &str) -> bool {
-    let [first, middle @ .., last] = parts else { return false };
-    let Some(rest) = segment.strip_prefix(&**first) else { return false };
-    let Some(mut rest) = rest.strip_suffix(&**last) else { return false };
-    for part in middle {
-        let Some(at) = rest.find(&**part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -466,17 +310,5 @@ mod tests {
         assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
         let brew = Method::from_bytes(b"BREW").expect("a token");
         assert!(Methods::ALL.includes(Methods::of(&brew)));
-    }
-
-    #[test]
-    fn a_walk_is_bounded_whatever_the_path() {
-        let mut matcher = Matcher::default();
-        for at in 0..100 {
-            matcher.add(&Pattern::parse(&format!("/**/a/**/b{at}/**/*c")).expect("a pattern"), at);
-        }
-        let path = "/a".repeat(4000);
-        let mut count = 0;
-        matcher.find(&path, |_| count += 1);
-        assert_eq!(count, 0);
     }
 }

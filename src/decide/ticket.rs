@@ -1,34 +1,29 @@
-//! What a browser's signed cookie says: seal it, and open it again.
-//!
-//! A ticket that does not verify is *no ticket*, never an error: it may come from a neighbour with other keys,
-//! from before an epoch, or from somebody who tries (`DESIGN.md` 4).
+//! What a browser's ticket says: its place on the line, who holds its session, who served it last.
 //!
 //! ```text
-//! version 1 │ key id 4 │ flags 1 │ epoch 4 │ issued 4 │ bucket 3 │ HMAC-SHA256 32     base64url, no padding
+//! flags 1 │ issued 4 │ bucket 3 │ when a session pin: made 4, endpoint 4      inside the envelope of `seal`
 //! ```
-//! Integers are big-endian. The HMAC covers every byte before it, under a key derived from the signing key, the
-//! cookie's name and the app's name: a ticket of another app, or moved to another cookie, does not verify.
+//! Integers are big-endian; a place or an engine that a flag denies is 0.
 
-use std::fmt;
 use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 
 use crate::decide::bucket::Bucket;
 use crate::decide::cookies::{self, CookieNames};
+use crate::decide::engine::Engine;
+use crate::decide::flow::Flows;
+use crate::decide::seal::Seal;
 
-type HmacSha256 = Hmac<Sha256>;
+pub use crate::decide::seal::{Rejection, SigningKey};
 
-/// The only version so far. A release reads its own and the one before, and writes the one before until told
-/// that every replica reads the new one.
-const VERSION: u8 = 1;
-const PAYLOAD: usize = 17;
-const SIGNATURE: usize = 32;
-const SEALED: usize = (PAYLOAD + SIGNATURE) * 4 / 3 + 1;
+const PLAIN_PAYLOAD: usize = 8;
+const SESSION_PAYLOAD: usize = 16;
+
 const FLAG_USER: u8 = 1;
+const FLAG_BUCKET: u8 = 1 << 1;
+const FLAG_SESSION: u8 = 1 << 2;
+const FLAG_SESSION_IDENTITY: u8 = 1 << 3;
+const FLAG_LAST: u8 = 1 << 4;
+const FLAG_LAST_IDENTITY: u8 = 1 << 5;
 
 /// Browsers cap a cookie's life at 400 days (RFC 6265bis 5.5): a ticket that claims to be older was not kept
 /// by a browser.
@@ -37,10 +32,14 @@ const LONGEST_LIFE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// What a ticket says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ticket {
-    /// Where this browser stands on the line.
-    pub bucket: Bucket,
+    /// Where this browser stands on the line; `None` where the app's keys do not end in `device`.
+    pub bucket: Option<Bucket>,
     /// Whether the bucket is that of a user key, or was minted for the browser.
     pub follows_user: bool,
+    /// Who holds this browser's signed-in session.
+    pub session: Option<SessionPin>,
+    /// Who served its last page.
+    pub last: Option<Engine>,
     /// When it was sealed, in seconds since the Unix epoch.
     pub issued: u32,
     /// Whether the key that signs now sealed it; one that was sealed by an older key is sealed anew, so that the
@@ -48,133 +47,110 @@ pub struct Ticket {
     pub is_current: bool,
 }
 
-/// Why a cookie is no ticket.
+/// Which engine holds a signed-in session, and since when.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Rejection {
-    /// Not the shape of a ticket.
-    Malformed,
-    /// Written by a release we do not read.
-    Version,
-    /// Signed by a key we do not have.
-    UnknownKey,
-    /// The signature is wrong: forged, cut, of another app or another cookie.
-    Signature,
-    /// Sealed under another epoch.
-    Epoch,
-    /// Too old.
-    Expired,
+pub struct SessionPin {
+    /// Who holds it.
+    pub engine: Engine,
+    /// When the pin was made, in seconds since the Unix epoch.
+    pub made: u32,
+    /// The hash of the endpoint that holds it; 0: none in particular.
+    pub endpoint: u32,
 }
 
-impl Rejection {
-    /// All reasons, for metrics.
-    pub const ALL: [Self; 6] =
-        [Self::Malformed, Self::Version, Self::UnknownKey, Self::Signature, Self::Epoch, Self::Expired];
-
-    /// The name in metrics and `explain`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Version => "version",
-            Self::UnknownKey => "unknown_key",
-            Self::Signature => "signature",
-            Self::Epoch => "epoch",
-            Self::Expired => "expired",
-        }
+impl Ticket {
+    /// A ticket that says nothing yet.
+    pub const fn new(issued: u32) -> Self {
+        Self { bucket: None, follows_user: false, session: None, last: None, issued, is_current: true }
     }
-}
 
-/// A key that signs tickets: 32 bytes or more. Prints as its id.
-#[derive(Clone, Eq, PartialEq)]
-pub struct SigningKey {
-    bytes: Vec<u8>,
-    id: [u8; 4],
-}
+    /// Whether a browser that holds the other one should be given this one: when it was sealed does not matter.
+    pub fn differs_from(&self, held: &Self) -> bool {
+        *self != Self { issued: self.issued, is_current: self.is_current, ..*held }
+    }
 
-impl SigningKey {
-    /// The shortest key: that of HMAC-SHA256's output (RFC 2104 3).
-    pub const SHORTEST: usize = 32;
+    fn write(&self) -> Vec<u8> {
+        let identity = |flag: u8, engine: Engine| if engine == Engine::Identity { flag } else { 0 };
+        let mut flags = if self.follows_user { FLAG_USER } else { 0 };
+        if self.bucket.is_some() {
+            flags |= FLAG_BUCKET;
+        }
+        if let Some(session) = self.session {
+            flags |= FLAG_SESSION | identity(FLAG_SESSION_IDENTITY, session.engine);
+        }
+        if let Some(last) = self.last {
+            flags |= FLAG_LAST | identity(FLAG_LAST_IDENTITY, last);
+        }
+        let mut payload = Vec::with_capacity(SESSION_PAYLOAD);
+        payload.push(flags);
+        payload.extend_from_slice(&self.issued.to_be_bytes());
+        payload.extend_from_slice(&self.bucket.map_or(0, Bucket::get).to_be_bytes()[1..]);
+        if let Some(session) = self.session {
+            payload.extend_from_slice(&session.made.to_be_bytes());
+            payload.extend_from_slice(&session.endpoint.to_be_bytes());
+        }
+        payload
+    }
 
-    /// `None` when the key is too short to be safe.
-    pub fn new(bytes: Vec<u8>) -> Option<Self> {
-        if bytes.len() < Self::SHORTEST {
+    fn read(payload: &[u8], is_current: bool) -> Option<Self> {
+        let flags = *payload.first()?;
+        let has = |flag: u8| flags & flag != 0;
+        let engine = |flag: u8| if has(flag) { Engine::Identity } else { Engine::Classic };
+        if payload.len() != if has(FLAG_SESSION) { SESSION_PAYLOAD } else { PLAIN_PAYLOAD } {
             return None;
         }
-        let digest = Sha256::new().chain_update(b"cutover key id\0").chain_update(&bytes).finalize();
-        let (id, _) = digest.split_first_chunk::<4>().expect("SHA-256 gives 32 bytes");
-        Some(Self { id: *id, bytes })
-    }
-
-    /// Reads a line of a key file.
-    pub fn from_base64(line: &str) -> Option<Self> {
-        STANDARD.decode(line.trim()).ok().and_then(Self::new)
-    }
-
-    /// The line of a key file that holds this key.
-    pub fn to_base64(&self) -> String {
-        STANDARD.encode(&self.bytes)
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "SigningKey({:08x})", u32::from_be_bytes(self.id))
+        let integer = |from: usize| u32::from_be_bytes(payload[from..from + 4].try_into().expect("4 bytes"));
+        Some(Self {
+            // Ours cannot be beyond the line; the check keeps the type honest.
+            bucket: if has(FLAG_BUCKET) { Some(Bucket::new(integer(4) & 0x00FF_FFFF)?) } else { None },
+            follows_user: has(FLAG_USER),
+            session: has(FLAG_SESSION).then(|| SessionPin {
+                engine: engine(FLAG_SESSION_IDENTITY),
+                made: integer(8),
+                endpoint: integer(12),
+            }),
+            last: has(FLAG_LAST).then(|| engine(FLAG_LAST_IDENTITY)),
+            issued: integer(1),
+            is_current,
+        })
     }
 }
 
-/// Seals and opens the tickets of one app.
+/// Seals and opens the cookies of one app.
 #[derive(Clone, Debug)]
 pub struct Sealer {
-    keys: Vec<PreparedKey>,
-    epoch: u32,
-    /// `Max-Age` of the cookie; `None` for a session cookie.
+    secure: Seals,
+    plain: Seals,
+    /// `Max-Age` of the ticket; `None` for a session cookie.
     lifetime: Option<Duration>,
 }
 
-/// One signing key, with the state of HMAC after its key block computed beforehand for each cookie name.
-#[derive(Clone)]
-struct PreparedKey {
-    id: [u8; 4],
-    secure: HmacSha256,
-    plain: HmacSha256,
-}
-
-impl fmt::Debug for PreparedKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "PreparedKey({:08x})", u32::from_be_bytes(self.id))
-    }
+#[derive(Clone, Debug)]
+struct Seals {
+    ticket: Seal,
+    flow: Seal,
 }
 
 impl Sealer {
     /// The first key signs, all verify. Without keys nothing verifies and nothing is sealed.
     pub fn new(keys: &[SigningKey], app: &str, epoch: u32, lifetime: Option<Duration>) -> Self {
-        let keys = keys
-            .iter()
-            .map(|key| PreparedKey {
-                id: key.id,
-                secure: derive(key, cookies::SECURE.ticket, app),
-                plain: derive(key, cookies::PLAIN.ticket, app),
-            })
-            .collect();
-        Self { keys, epoch, lifetime }
+        let seals = |names: &CookieNames| Seals {
+            ticket: Seal::new(keys, names.ticket, app, epoch),
+            flow: Seal::new(keys, names.flow, app, epoch),
+        };
+        Self { secure: seals(&cookies::SECURE), plain: seals(&cookies::PLAIN), lifetime }
+    }
+
+    fn seals(&self, names: &CookieNames) -> &Seals {
+        if names.secure { &self.secure } else { &self.plain }
     }
 
     /// The value of `Set-Cookie` that gives a browser this ticket; `None` without a key to sign with.
     pub fn set_cookie(&self, names: &CookieNames, ticket: &Ticket) -> Option<String> {
-        let key = self.keys.first()?;
-        let mut sealed = [0u8; PAYLOAD + SIGNATURE];
-        sealed[0] = VERSION;
-        sealed[1..5].copy_from_slice(&key.id);
-        sealed[5] = if ticket.follows_user { FLAG_USER } else { 0 };
-        sealed[6..10].copy_from_slice(&self.epoch.to_be_bytes());
-        sealed[10..14].copy_from_slice(&ticket.issued.to_be_bytes());
-        sealed[14..17].copy_from_slice(&ticket.bucket.get().to_be_bytes()[1..]);
-        let signature = key.mac(names).chain_update(&sealed[..PAYLOAD]).finalize().into_bytes();
-        sealed[PAYLOAD..].copy_from_slice(&signature);
-
         let mut line = String::with_capacity(160);
         line.push_str(names.ticket);
         line.push('=');
-        URL_SAFE_NO_PAD.encode_string(sealed, &mut line);
+        self.seals(names).ticket.seal(&ticket.write(), &mut line)?;
         line.push_str("; Path=/; HttpOnly; SameSite=Lax");
         if names.secure {
             line.push_str("; Secure");
@@ -188,34 +164,39 @@ impl Sealer {
 
     /// What a cookie's value says, or why it says nothing. `now` is in seconds since the Unix epoch.
     pub fn open(&self, names: &CookieNames, value: &[u8], now: u64) -> Result<Ticket, Rejection> {
-        let mut sealed = [0u8; SEALED];
-        let length = URL_SAFE_NO_PAD.decode_slice(value, &mut sealed).map_err(|_| Rejection::Malformed)?;
-        let sealed = &sealed[..length];
-        match sealed.first() {
-            Some(&VERSION) => {}
-            Some(_) => return Err(Rejection::Version),
-            None => return Err(Rejection::Malformed),
-        }
-        let (payload, signature) = sealed.split_at_checked(PAYLOAD).ok_or(Rejection::Malformed)?;
-        if signature.len() != SIGNATURE {
-            return Err(Rejection::Malformed);
-        }
-        let at = self.keys.iter().position(|key| key.id == payload[1..5]).ok_or(Rejection::UnknownKey)?;
-        let key = &self.keys[at];
-        // `verify_slice` compares in constant time.
-        key.mac(names).chain_update(payload).verify_slice(signature).map_err(|_| Rejection::Signature)?;
-
-        let integer = |from: usize| u32::from_be_bytes(payload[from..from + 4].try_into().expect("4 bytes"));
-        if integer(6) != self.epoch {
-            return Err(Rejection::Epoch);
-        }
-        let issued = integer(10);
-        if now.saturating_sub(u64::from(issued)) > self.life().as_secs() {
+        let opened = self.seals(names).ticket.open(value)?;
+        let ticket = Ticket::read(opened.payload(), opened.is_current).ok_or(Rejection::Malformed)?;
+        if now.saturating_sub(u64::from(ticket.issued)) > self.life().as_secs() {
             return Err(Rejection::Expired);
         }
-        // Ours cannot be beyond the line; the check keeps the type honest.
-        let bucket = Bucket::new(integer(13) & 0x00FF_FFFF).ok_or(Rejection::Malformed)?;
-        Ok(Ticket { bucket, follows_user: payload[5] & FLAG_USER != 0, issued, is_current: at == 0 })
+        Ok(ticket)
+    }
+
+    /// The value of `Set-Cookie` that gives a browser these flow pins, or takes them away where there are none.
+    /// `cross_site`: the identity provider's answers arrive as POSTs from its own site, without cookies that are
+    /// not `SameSite=None` (RFC 6265bis 5.2); browsers want such cookies `Secure`.
+    pub fn set_flow_cookie(&self, names: &CookieNames, flows: &Flows, cross_site: bool) -> Option<String> {
+        let mut line = String::with_capacity(256);
+        line.push_str(names.flow);
+        line.push('=');
+        if !flows.is_empty() {
+            self.seals(names).flow.seal(&flows.write(), &mut line)?;
+        }
+        line.push_str(match (names.secure, cross_site) {
+            (true, true) => "; Path=/; HttpOnly; SameSite=None; Secure",
+            (true, false) => "; Path=/; HttpOnly; SameSite=Lax; Secure",
+            (false, _) => "; Path=/; HttpOnly; SameSite=Lax",
+        });
+        if flows.is_empty() {
+            line.push_str("; Max-Age=0");
+        }
+        Some(line)
+    }
+
+    /// The flow pins that a cookie's value holds, or why it holds none.
+    pub fn open_flows(&self, names: &CookieNames, value: &[u8]) -> Result<Flows, Rejection> {
+        let opened = self.seals(names).flow.open(value)?;
+        Flows::read(opened.payload(), opened.is_current).ok_or(Rejection::Malformed)
     }
 
     /// Whether a ticket should be sealed anew, so that a browser that keeps coming never loses it: it has lived
@@ -229,31 +210,11 @@ impl Sealer {
     }
 }
 
-impl PreparedKey {
-    fn mac(&self, names: &CookieNames) -> HmacSha256 {
-        if names.secure { self.secure.clone() } else { self.plain.clone() }
-    }
-}
-
-/// The key of one cookie of one app. The zero bytes keep `ab` + `c` apart from `a` + `bc`: neither name can
-/// contain one.
-fn derive(key: &SigningKey, cookie: &str, app: &str) -> HmacSha256 {
-    let derived = new_mac(&key.bytes)
-        .chain_update(b"cutover ticket\0")
-        .chain_update(cookie.as_bytes())
-        .chain_update(b"\0")
-        .chain_update(app.as_bytes())
-        .finalize()
-        .into_bytes();
-    new_mac(&derived)
-}
-
-fn new_mac(key: &[u8]) -> HmacSha256 {
-    HmacSha256::new_from_slice(key).expect("HMAC takes keys of any length")
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::decide::cookies::{PLAIN, SECURE};
 
@@ -265,8 +226,10 @@ mod tests {
 
     fn ticket() -> Ticket {
         Ticket {
-            bucket: Bucket::new(71_213).expect("on the line"),
+            bucket: Bucket::new(71_213),
             follows_user: true,
+            session: Some(SessionPin { engine: Engine::Identity, made: 7, endpoint: 9 }),
+            last: Some(Engine::Classic),
             issued: NOW as u32,
             is_current: true,
         }
@@ -308,7 +271,8 @@ mod tests {
         assert_eq!(open(&sealer, &SECURE, &good, NOW), Rejection::Signature, "moved to the other cookie");
         assert_eq!(open(&Sealer::new(&[key(1)], "portal", 4, None), &PLAIN, &good, NOW), Rejection::Epoch);
         assert_eq!(open(&sealer, &PLAIN, &good, NOW + 101), Rejection::Expired);
-        assert_eq!(open(&sealer, &PLAIN, &good[..good.len() - 4], NOW), Rejection::Malformed);
+        assert_eq!(open(&sealer, &PLAIN, &good[..good.len() - 4], NOW), Rejection::Signature, "cut");
+        assert_eq!(open(&sealer, &PLAIN, &good[..40], NOW), Rejection::Malformed, "cut short");
         assert_eq!(open(&sealer, &PLAIN, b"", NOW), Rejection::Malformed);
         assert_eq!(open(&sealer, &PLAIN, &[b'A'; 8192], NOW), Rejection::Malformed);
         assert_eq!(open(&sealer, &PLAIN, b"Ag", NOW), Rejection::Version);
@@ -332,10 +296,32 @@ mod tests {
     }
 
     #[test]
-    fn a_key_prints_only_its_id_and_survives_its_file() {
-        let key = key(7);
-        assert!(!format!("{key:?}").contains("07"), "{key:?}");
-        assert_eq!(SigningKey::from_base64(&key.to_base64()), Some(key));
-        assert_eq!(SigningKey::from_base64("c2hvcnQ="), None);
+    fn a_ticket_says_what_it_was_given_and_nothing_more() {
+        let sealer = Sealer::new(&[key(1)], "portal", 1, None);
+        let pin = SessionPin { engine: Engine::Classic, made: 1, endpoint: 2 };
+        for ticket in [
+            Ticket::new(5),
+            Ticket { bucket: Bucket::new(0), ..Ticket::new(5) },
+            Ticket { last: Some(Engine::Identity), ..Ticket::new(5) },
+            Ticket { session: Some(pin), ..Ticket::new(5) },
+            ticket(),
+        ] {
+            let line = sealer.set_cookie(&SECURE, &ticket).expect("a key");
+            assert_eq!(sealer.open(&SECURE, value(&line), NOW.min(5)), Ok(ticket));
+        }
+    }
+
+    #[test]
+    fn both_cookies_together_stay_under_300_bytes_of_a_cookie_line() {
+        let sealer = Sealer::new(&[key(1)], "portal", 1, None);
+        let mut flows = Flows::default();
+        for workflow in 0..6 {
+            flows.open(crate::decide::flow::FlowPin::new(workflow, Engine::Identity, 1));
+        }
+        let pair =
+            |line: Option<String>| line.expect("a key").split(';').next().map(str::len).expect("a pair");
+        let ticket = pair(sealer.set_cookie(&SECURE, &ticket()));
+        let flow = pair(sealer.set_flow_cookie(&SECURE, &flows, true));
+        assert!(ticket + 2 + flow < 300, "{ticket} and {flow}");
     }
 }

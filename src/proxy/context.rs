@@ -17,7 +17,7 @@ use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
 use crate::telemetry::events::PanicCaught;
-use crate::telemetry::metrics::{AppMetrics, Metrics, WorkerMetrics};
+use crate::telemetry::metrics::{AppMetrics, Metrics, WorkerMetrics, WorkflowMetrics};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::WorkerEndpoint;
 
@@ -56,6 +56,8 @@ pub struct View {
 pub struct AppView {
     /// Where this worker counts.
     pub metrics: Arc<AppMetrics>,
+    /// The same for each of the app's workflows, by position.
+    pub workflows: Vec<Arc<WorkflowMetrics>>,
     /// This worker's endpoints by [`Engine::index`], in the order of the pool.
     pub endpoints: [Vec<Rc<WorkerEndpoint>>; 2],
     /// Turns taken in round-robin pools.
@@ -172,7 +174,9 @@ impl View {
                 let mut endpoints =
                     |engine: Engine| endpoints(app, engine, &app_metrics, &mut known, shed, ambient);
                 let endpoints = [endpoints(Engine::Classic), endpoints(Engine::Identity)];
-                AppView { metrics: app_metrics, endpoints, turns: Default::default() }
+                let workflows = app.rules.table.workflows().iter();
+                let workflows = workflows.map(|workflow| app_metrics.workflow(&workflow.name)).collect();
+                AppView { metrics: app_metrics, workflows, endpoints, turns: Default::default() }
             })
             .collect();
         for retired in known.into_values() {

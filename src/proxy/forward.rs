@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
 use crate::config::model::{OnUnavailable, Timeouts};
@@ -38,6 +38,10 @@ pub struct Exchange<'a> {
     pub activity: &'a Arc<Activity>,
     /// Whether the client asked to switch protocols.
     pub wants_upgrade: bool,
+    /// The endpoint that a pin asks for, by hash; 0: none in particular.
+    pub endpoint: u32,
+    /// The name of the workflow that the request is part of.
+    pub workflow: Option<&'a str>,
 }
 
 /// An attempt that failed, with the body when it can still be sent.
@@ -66,29 +70,62 @@ pub async fn forward(
     exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
     let unannotated = head.lines.len();
     if app.annotate {
-        head.lines.annotate(decision.engine, decision.reason);
+        head.lines.annotate(decision.engine, decision.reason, exchange.workflow);
     }
+    let other = decision.engine.other();
     let failed = match attempts(exchange, &head, decision.engine, body, record).await? {
+        Ok(response)
+            if response.status() == StatusCode::NOT_FOUND
+                && decision.trail.place.is_asset
+                && head.method == Method::GET
+                && !app.pool(other).endpoints.is_empty() =>
+        {
+            if app.annotate {
+                head.lines.truncate(unannotated);
+                head.lines.annotate(other, decision.reason, exchange.workflow);
+            }
+            return Ok(Box::pin(of_the_other_build(exchange, &head, decision, response, record)).await);
+        }
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
-    let other = decision.engine.other();
     match failed {
         Attempt { error, body: Some(body), .. }
             if app.on_unavailable == OnUnavailable::Failover
+                && decision.may_be_served_by_the_other()
                 && error.progress() == Progress::NothingWritten
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
             if app.annotate {
                 head.lines.truncate(unannotated);
-                head.lines.annotate(other, Reason::Failover);
+                head.lines.annotate(other, Reason::Failover, exchange.workflow);
             }
             // Boxed: rare, and the room for it would be moved about with every request.
             let again = Box::pin(attempts(exchange, &head, other, body, record));
             again.await?.map_err(|failed| fault_of(failed.error))
         }
         Attempt { error, .. } => Err(fault_of(error)),
+    }
+}
+
+/// A page of one engine may name a file that only its own build has, and the browser ask for it where no pin holds
+/// it. The one thing that crosses: a static GET that was answered 404 is asked once of the other engine.
+async fn of_the_other_build(
+    exchange: &Exchange<'_>,
+    head: &RequestHead,
+    decision: &Decision,
+    not_found: Response<Answer<RequestBody>>,
+    record: &mut Record,
+) -> Response<Answer<RequestBody>> {
+    let other = decision.engine.other();
+    record.moved_to(other, decision.reason);
+    match attempts(exchange, head, other, RequestBody::none(), record).await {
+        Ok(Ok(found)) if found.status() != StatusCode::NOT_FOUND => found,
+        Ok(Ok(_) | Err(_)) | Err(_) => {
+            record.moved_to(decision.engine, decision.reason);
+            not_found
+        }
     }
 }
 
@@ -171,6 +208,13 @@ fn pick<'v>(
     let pool = exchange.view.snapshot.apps[exchange.app].pool(engine);
     let app = &exchange.view.apps[exchange.app];
     let weights = pool.weights.as_ref()?;
+    // A flow, or a session, is often known to one endpoint alone (`DOMAIN.md` 2.1).
+    if exchange.endpoint != 0
+        && excluded.is_none()
+        && let Some(at) = pool.endpoints.iter().position(|endpoint| endpoint.hash == exchange.endpoint)
+    {
+        return Some((at, &app.endpoints[engine.index()][at]));
+    }
     let at = match pool.balance {
         Balance::LeastRequest if pool.endpoints.len() == 1 => 0,
         Balance::LeastRequest => {

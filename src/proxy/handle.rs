@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -23,6 +23,7 @@ use crate::proxy::conn::Downstream;
 use crate::proxy::context::View;
 use crate::proxy::error::ProxyError;
 use crate::proxy::forward::{Exchange, forward};
+use crate::proxy::learn::{self, Answered};
 use crate::proxy::panic;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Shape};
@@ -91,6 +92,12 @@ async fn serve(
     // One connection of a browser is one roll of the dice, so that parallel first requests cannot split it; a
     // trusted proxy carries many browsers on one connection.
     let moment = if peer_is_trusted { moment } else { Moment { roll: downstream.roll ^ app.roll, ..moment } };
+    let place = app.rules.table.place(&parts.method, parts.uri.path(), parts.uri.query());
+    let state = if place.is_in_workflow() {
+        view.snapshot.state_hit(app, parts.uri.query(), moment.wall)
+    } else {
+        None
+    };
     let question = Question {
         method: &parts.method,
         path: parts.uri.path(),
@@ -100,9 +107,18 @@ async fn serve(
         client,
         peer_is_trusted,
         secure,
+        place,
+        state,
     };
     let decision = decide(&app.rules, &question, moment);
     record.decided(&decision, secure);
+    if decision.changes_engine() {
+        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            parts.headers.remove(name);
+        }
+    }
+    // Kept where answers are understood: whether a redirect stays on this site is told by its host.
+    let host = if app.rules.table.is_empty() { None } else { parts.headers.get(HOST).cloned() };
 
     if parts.version < Version::HTTP_11 && !parts.headers.contains_key(HOST) {
         name_host(app, decision.engine, &mut parts.headers);
@@ -123,12 +139,24 @@ async fn serve(
         app: at,
         activity: &downstream.activity,
         wants_upgrade: hop.upgrade.is_some(),
+        endpoint: decision.endpoint,
+        workflow: decision.workflow().map(|at| app.rules.table.workflow(at).name.as_str()),
     };
     let response = forward(&exchange, &decision, head, body, record).await?;
     record.responds(response.status(), None);
     let serving = record.engine().unwrap_or(decision.engine);
     let idle_timeout = app.pool(serving).timeouts.idle;
-    Ok(engine_answer(downstream, idle_timeout, on_client, response, record))
+    let answered = Answered {
+        snapshot: &view.snapshot,
+        app,
+        decision: &decision,
+        host: host.as_ref(),
+        secure,
+        served: serving,
+        endpoint: record.endpoint_hash(),
+        now: moment.wall,
+    };
+    Ok(engine_answer(downstream, &answered, idle_timeout, on_client, response, record))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
@@ -170,6 +198,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 /// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
 fn engine_answer(
     downstream: &Rc<Downstream>,
+    answered: &Answered<'_>,
     idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
     mut response: Response<Answer<RequestBody>>,
@@ -177,9 +206,8 @@ fn engine_answer(
 ) -> Response<Content> {
     let protocol = response.headers().get(UPGRADE).cloned();
     headers::strip_response(response.headers_mut());
-    if let Some(line) = record.set_cookie() {
-        headers::set_our_cookie(response.headers_mut(), line);
-    }
+    let lesson = learn::from_answer(answered, response.status(), response.headers_mut());
+    record.learned(answered.decision, &lesson);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::switch(downstream, protocol, on_client, record.take_load(), response);
     }

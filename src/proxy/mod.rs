@@ -4,6 +4,7 @@ pub mod context;
 pub mod conn;
 pub mod handle;
 pub mod forward;
+pub mod learn;
 pub mod body;
 pub mod upgrade;
 pub mod error;

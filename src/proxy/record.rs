@@ -12,11 +12,13 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
+use crate::decide::bucket::Bucket;
 use crate::decide::cookies::CookieNames;
-use crate::decide::decision::{Decision, Reason, TicketState};
+use crate::decide::decision::{Decision, Reason, Rules, TicketState};
 use crate::decide::engine::Engine;
 use crate::decide::headers::{self, RequestId};
-use crate::decide::subject::KeySource;
+use crate::decide::journey::{FlowChange, FlowEvent, Lesson};
+use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::ticket::Ticket;
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
@@ -56,6 +58,8 @@ pub struct Record {
     tries: u32,
     request_id: Option<RequestId>,
     told: Option<Box<Told>>,
+    /// The workflow that it is part of, by position.
+    workflow: Option<u8>,
 }
 
 /// What only the access log wants to know; absent when it does not.
@@ -66,7 +70,8 @@ struct Told {
     host: Option<HeaderValue>,
     trace: Option<String>,
     client: IpAddr,
-    decision: Option<Decision>,
+    subject: Option<SubjectKind>,
+    bucket: Option<Bucket>,
 }
 
 impl Record {
@@ -92,6 +97,7 @@ impl Record {
             tries: 0,
             request_id: None,
             told: None,
+            workflow: None,
         }
     }
 
@@ -105,7 +111,8 @@ impl Record {
                 host: parts.headers.get(HOST).cloned(),
                 trace: None,
                 client,
-                decision: None,
+                subject: None,
+                bucket: None,
             }));
         }
     }
@@ -136,21 +143,48 @@ impl Record {
     pub fn decided(&mut self, decision: &Decision, secure: bool) {
         self.issue = decision.issue.map(|ticket| (ticket, secure));
         self.metrics().in_flight_started(decision.engine);
-        match (decision.trail.ticket, decision.reason) {
-            (TicketState::Rejected(rejection), _) => self.worker.metrics.record_ticket_rejected(rejection),
-            (TicketState::Valid(held), Reason::Cohort) => {
-                let before = decision.trail.share.engine_for(held.bucket);
-                if before != decision.engine {
-                    self.metrics().record_move(before, decision.engine, MoveCause::Identified);
-                }
-            }
-            (TicketState::Unused | TicketState::Absent | TicketState::Valid(_), _) => {}
+        if let TicketState::Rejected(rejection) = decision.trail.ticket {
+            self.worker.metrics.record_ticket_rejected(rejection);
         }
+        if let Some(rejection) = decision.journey.as_ref().and_then(|journey| journey.rejected) {
+            self.worker.metrics.record_ticket_rejected(rejection);
+        }
+        self.workflow = decision.workflow();
         self.engine = Some(decision.engine);
         self.reason = Some(decision.reason);
         if let Some(told) = &mut self.told {
-            told.decision = Some(*decision);
+            told.subject = decision.trail.subject;
+            told.bucket = decision.trail.bucket;
         }
+    }
+
+    /// An engine's answer was understood: flows that began or ended are counted, and whether the browser's page
+    /// comes from another engine than the one before.
+    pub fn learned(&self, decision: &Decision, lesson: &Lesson) {
+        let Some(app) = self.app else { return };
+        let view = &self.view.apps[app];
+        for FlowEvent { workflow, engine, what } in &lesson.events {
+            let metrics = &view.workflows[usize::from(*workflow)];
+            match what {
+                FlowChange::Started => metrics.record_start(*engine),
+                FlowChange::Ended(outcome, took) => {
+                    metrics.record_end(*engine, (*outcome).into(), Duration::from_secs(u64::from(*took)));
+                }
+            }
+        }
+        if let (true, Some(served)) = (decision.trail.loads_page, self.engine)
+            && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
+            && before != served
+            && let Some(cause) =
+                move_cause(&self.view.snapshot.apps[app].rules, decision, self.reason, before)
+        {
+            view.metrics.record_move(before, served, cause);
+        }
+    }
+
+    /// The hash of the endpoint that answered.
+    pub fn endpoint_hash(&self) -> u32 {
+        self.at.as_ref().map_or(0, |endpoint| endpoint.shared.hash)
     }
 
     /// Another engine serves after all.
@@ -244,15 +278,18 @@ impl Drop for Record {
     fn drop(&mut self) {
         let took = self.worker.ambient.instant().saturating_duration_since(self.started);
         let metrics = self.metrics();
-        metrics.record_request(self.engine, self.method, self.status, took);
+        let routed = match (self.app, self.workflow) {
+            (Some(app), Some(at)) => &self.view.apps[app].workflows[usize::from(at)].routed,
+            (_, _) => metrics.routed(),
+        };
+        routed.record_request(self.engine, self.method, self.status, took);
         if let Some(engine) = self.engine {
             metrics.in_flight_ended(engine);
             if let Some(reason) = self.reason {
-                metrics.record_decision(engine, reason);
+                routed.record_decision(engine, reason);
             }
         }
         let Some(told) = &self.told else { return };
-        let decision = told.decision.as_ref();
         // A query that may hold a subject's key is nobody's business.
         let has_query_key = |app: usize| {
             let keys = &self.view.snapshot.apps[app].rules.keys;
@@ -262,11 +299,14 @@ impl Drop for Record {
         self.worker.access.record(&AccessRecord {
             unix_millis: self.worker.ambient.unix_millis(),
             app: self.app.map(|app| self.view.snapshot.apps[app].name.as_str()),
-            workflow: None,
+            workflow: self
+                .app
+                .zip(self.workflow)
+                .map(|(app, at)| self.view.snapshot.apps[app].rules.table.workflow(at).name.as_str()),
             engine: self.engine,
             reason: self.reason,
-            subject: decision.and_then(|decision| decision.trail.subject),
-            bucket: decision.and_then(|decision| decision.trail.bucket),
+            subject: told.subject,
+            bucket: told.bucket,
             method: &told.method,
             host: told.host.as_ref().map_or(b"", HeaderValue::as_bytes),
             target: if tells_query {
@@ -287,6 +327,32 @@ impl Drop for Record {
             trace_id: told.trace.as_deref(),
             protocol: told.version,
         });
+    }
+}
+
+/// Why a browser's page comes from another engine than the one before. `None` where nobody was moved: a flow, a
+/// link or a `state` leads to the engine that has begun something, and back again.
+fn move_cause(
+    rules: &Rules,
+    decision: &Decision,
+    reason: Option<Reason>,
+    before: Engine,
+) -> Option<MoveCause> {
+    let trail = &decision.trail;
+    let TicketState::Valid(held) = trail.ticket else { return None };
+    match reason? {
+        Reason::State | Reason::Flow | Reason::Landing | Reason::Default => None,
+        Reason::Session => Some(MoveCause::Session),
+        Reason::Target => Some(MoveCause::Target),
+        Reason::Failover => Some(MoveCause::Failover),
+        Reason::Cohort if held.bucket.is_some() && held.bucket != trail.bucket => Some(MoveCause::Identified),
+        Reason::Cohort => {
+            let bucket = trail.bucket?;
+            let shares = rules.table.workflows().iter().filter_map(|workflow| workflow.share);
+            let mut shares = shares.chain([rules.share]);
+            let by_workflow = shares.any(|share| share.engine_for(bucket) == before);
+            Some(if by_workflow { MoveCause::Workflow } else { MoveCause::Share })
+        }
     }
 }
 

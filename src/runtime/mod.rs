@@ -1,4 +1,5 @@
 //! What all requests share: the generation that is true right now.
 
+pub mod states;
 pub mod snapshot;
 pub mod live;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderName;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use crate::config::model::{
@@ -11,12 +12,14 @@ use crate::config::model::{
 };
 use crate::config::model::{Connections, Timeouts};
 use crate::decide::balance::{Balance, Weights};
-use crate::decide::decision::Rules;
+use crate::decide::decision::{Rules, StateHit};
 use crate::decide::engine::Engine;
 use crate::decide::headers::Trust;
 use crate::decide::host::HostTable;
 use crate::decide::subject::KeySource;
 use crate::decide::ticket::{Sealer, SigningKey};
+use crate::decide::workflow::parameter;
+use crate::runtime::states::States;
 use crate::upstream::endpoint::Endpoint;
 
 /// One generation of the configuration, made into machinery.
@@ -36,6 +39,8 @@ pub struct Snapshot {
     pub trust: Trust,
     /// What a client may cost us.
     pub limits: Limits,
+    /// Who issued which `state`: one index for all generations.
+    pub states: Arc<States>,
 }
 
 /// One app.
@@ -128,8 +133,16 @@ impl Snapshot {
             hosts,
             trust: Trust::new(config.trusted_proxies.clone()),
             limits: config.limits.clone(),
+            states: previous.map(|previous| Arc::clone(&previous.states)).unwrap_or_default(),
             config,
         }
+    }
+
+    /// Who issued the `state` that a query carries, as far as this process saw it. `now` is in seconds since the
+    /// Unix epoch.
+    pub fn state_hit(&self, app: &App, query: Option<&str>, now: u64) -> Option<StateHit> {
+        let state: Vec<u8> = percent_decode_str(parameter(query?, "state")?).collect();
+        self.states.find(&app.name, &state, now)
     }
 
     /// The app of a name.
@@ -151,6 +164,9 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
         targets: app.targets.clone(),
         sealer: Sealer::new(keys, &app.name, app.epoch, lifetime),
         default: if app.classic.endpoints.is_empty() { Engine::Identity } else { Engine::Classic },
+        table: crate::decide::workflow::Table::default(),
+        session: crate::decide::decision::SessionRules::default(),
+        form_post: false,
     }
 }
 

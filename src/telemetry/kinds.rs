@@ -4,6 +4,8 @@
 
 use http::{Method, StatusCode};
 
+use crate::decide::journey::FlowOutcome;
+
 /// Declares an enum whose variants have a name and a place in a table of counters.
 macro_rules! labels {
     ($(#[doc = $about:literal])+ pub enum $kind:ident {
@@ -130,6 +132,41 @@ labels! {
     pub enum MoveCause {
         /// The browser became known as a user, and follows that user's bucket.
         Identified => "identified",
+        /// A share was raised or lowered since.
+        Share => "share",
+        /// The browser entered or left a workflow whose share is another than the app's.
+        Workflow => "workflow",
+        /// A targeting rule names the request, or names it no more.
+        Target => "target",
+        /// The browser went back to the engine that holds its session.
+        Session => "session",
+        /// The engine could not serve, and policy let the other one answer.
+        Failover => "failover",
+    }
+}
+
+labels! {
+    /// How a flow ended.
+    pub enum FlowOutcomeLabel {
+        /// Its answer said that it is done.
+        Success => "success",
+        /// Its answer said that it failed.
+        Failure => "failure",
+        /// The user began anew.
+        Replaced => "replaced",
+        /// It was left unused for too long.
+        Expired => "expired",
+    }
+}
+
+impl From<FlowOutcome> for FlowOutcomeLabel {
+    fn from(outcome: FlowOutcome) -> Self {
+        match outcome {
+            FlowOutcome::Success => Self::Success,
+            FlowOutcome::Failure => Self::Failure,
+            FlowOutcome::Replaced => Self::Replaced,
+            FlowOutcome::Expired => Self::Expired,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::model::{Connections, EndpointUrl};
+use crate::decide::workflow::hash_of;
 
 /// One upstream address.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Endpoint {
     pub url: EndpointUrl,
     /// The URL as it stands in metrics and logs.
     pub label: String,
+    /// The hash of the label, by which pins name their endpoint.
+    pub hash: u32,
     /// The address, when the URL names one; DNS names are looked up for every new connection.
     pub address: Option<SocketAddr>,
     /// Requests in flight, for balancing.
@@ -40,8 +43,10 @@ impl Endpoint {
     /// An endpoint that nobody uses yet.
     pub fn new(url: EndpointUrl, connections: &Connections) -> Self {
         let address = url.host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, url.port));
+        let label = url.to_string();
         Self {
-            label: url.to_string(),
+            hash: hash_of(&label),
+            label,
             url,
             address,
             load: AtomicUsize::new(0),

@@ -124,7 +124,7 @@ fn explain_over_http_is_the_decision_and_its_errors_have_hints() {
     let told = proxy.get("/api/v1/explain?app=portal&key=Ada%40example.com&url=/login").json();
     assert_eq!((&told["engine"], &told["reason"]), (&json!("classic"), &json!("cohort")));
     assert_eq!((&told["bucket"], &told["flips_at"]), (&json!(71213), &json!("71.214%")));
-    assert_eq!(told["issue"], json!({ "bucket": 71213, "follows_user": true }));
+    assert_eq!(told["issue"], json!({ "bucket": 71213, "follows_user": true, "session": null }));
     assert!(!told.to_string().to_lowercase().contains("ada"), "the key is not told: {told}");
     let told = proxy.get("/api/v1/explain?page=false").json();
     assert_eq!((&told["reason"], &told["bucket"]), (&json!("default"), &json!(null)));

@@ -129,6 +129,10 @@ classic, by cohort
   ticket      absent
   set-cookie  a ticket with bucket 71213, that of the user
 
+   state    the request carries no state that this process saw an engine issue
+   flow     the app has no workflows
+   landing  the URL could belong to either engine
+   session  sessions pin nobody in this app
    target   the app has no targets
 >  cohort   bucket 71213 is not below the share of 25%: classic
    default  not asked

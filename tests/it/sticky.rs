@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cutover::decide::bucket::Bucket;
 use cutover::decide::cookies::{PLAIN, SECURE};
+use cutover::decide::engine::Engine as Side;
 use cutover::decide::subject::SubjectKey;
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
 
@@ -30,10 +31,11 @@ fn key(byte: u8) -> SigningKey {
     SigningKey::new(vec![byte; 32]).expect("32 bytes")
 }
 
-/// A ticket for this place, as the app `portal` with epoch 1 and the usual key would have sealed it.
+/// A ticket for this place on one half or the other, as the app `portal` with epoch 1 and the usual key would have sealed it.
 fn ticket(place: u32) -> Ticket {
     let issued = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as u32;
-    Ticket { bucket: Bucket::new(place).expect("on the line"), follows_user: false, issued, is_current: true }
+    let last = if place < 50_000 { Side::Identity } else { Side::Classic };
+    Ticket { bucket: Bucket::new(place), last: Some(last), ..Ticket::new(issued) }
 }
 
 /// `name=value` of a `Set-Cookie` line.
@@ -45,7 +47,12 @@ fn place_in(reply: &Reply) -> u32 {
     let line = pair(&reply.ticket().expect("a ticket"));
     let (_, value) = line.split_once('=').expect("a value");
     let sealer = Sealer::new(&[key(0)], "portal", 1, None);
-    sealer.open(&PLAIN, value.as_bytes(), u64::from(ticket(0).issued)).expect("a ticket of ours").bucket.get()
+    sealer
+        .open(&PLAIN, value.as_bytes(), u64::from(ticket(0).issued))
+        .expect("a ticket of ours")
+        .bucket
+        .expect("it holds one")
+        .get()
 }
 
 #[test]
@@ -146,7 +153,7 @@ fn what_is_no_ticket_is_ignored_replaced_and_counted_by_its_reason() {
     assert_eq!((reply.text().as_str(), reply.ticket()), ("identity", None), "the good one is good");
     for (what, cookie, reason) in [
         ("forged", forged, "signature"),
-        ("cut", good[..good.len() - 8].to_owned(), "malformed"),
+        ("cut", good[..good.len() - 8].to_owned(), "signature"),
         ("nonsense", "cutover=!!!".to_owned(), "malformed"),
         ("of another release", good.replacen("cutover=AQ", "cutover=Ag", 1), "version"),
         ("of another key", sealed_by(9, "portal", 1, &PLAIN), "unknown_key"),

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::decision::{Decision, Reason, TicketState, Trail};
+use crate::decide::bucket::Bucket;
+use crate::decide::decision::{Decision, Reason, SessionState, TicketState, Trail};
 use crate::decide::engine::Engine;
 use crate::decide::subject::{KeySource, SubjectKey, SubjectKind};
+use crate::decide::workflow::LandingEngine;
 use crate::runtime::snapshot::App;
 
 /// The parameters of `GET /api/v1/explain`: a request, as far as somebody wants to say.
@@ -49,6 +51,12 @@ pub struct ExplanationView {
     pub flips_at: Option<String>,
     /// Whether the dice were thrown for a browser that nobody knows: another one may get another answer.
     pub is_random: bool,
+    /// The workflow that the request is part of.
+    pub workflow: Option<String>,
+    /// What the same subject would get at the start of each workflow, whatever pins say.
+    pub workflows: Vec<WorkflowView>,
+    /// The browser's flows, where the request's path asks for them.
+    pub flows: Vec<FlowView>,
     /// The targeting rule that names the request.
     pub target: Option<String>,
     /// What the browser's cookie was.
@@ -59,6 +67,34 @@ pub struct ExplanationView {
     pub issue: Option<IssueView>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
+}
+
+/// One workflow's share, and the subject's side of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkflowView {
+    /// Its name.
+    pub workflow: String,
+    /// Its share: its own, or that of the app.
+    pub percent: String,
+    /// The engine of the subject's bucket; `None` without a bucket.
+    pub engine: Option<&'static str>,
+    /// The percentage from which on that is identity.
+    pub flips_at: Option<String>,
+}
+
+/// A flow pin.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlowView {
+    /// Its workflow.
+    pub workflow: String,
+    /// Who began it.
+    pub engine: &'static str,
+    /// When it began, in seconds since the Unix epoch.
+    pub began_at: u32,
+    /// When it was used last, as far as that was written down, or when it ended.
+    pub used_at: u32,
+    /// Whether it has ended.
+    pub has_ended: bool,
 }
 
 /// What a browser's cookie was.
@@ -74,6 +110,12 @@ pub struct TicketView {
     pub follows_user: Option<bool>,
     /// When it was sealed, in seconds since the Unix epoch.
     pub issued_at: Option<u32>,
+    /// The engine that holds the signed-in session.
+    pub session: Option<&'static str>,
+    /// Since when, in seconds since the Unix epoch.
+    pub session_since: Option<u32>,
+    /// The engine that served the last page.
+    pub last: Option<&'static str>,
 }
 
 /// What one row of the table saw.
@@ -90,16 +132,20 @@ pub struct RowView {
 /// A ticket that a response would carry.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct IssueView {
-    /// The bucket that it holds.
-    pub bucket: u32,
+    /// The bucket that it holds; `None` where tickets hold pins only.
+    pub bucket: Option<u32>,
     /// Whether that is the bucket of a user.
     pub follows_user: bool,
+    /// The engine that holds the signed-in session.
+    pub session: Option<&'static str>,
 }
 
 impl ExplanationView {
     /// A decision of an app. `key` is the subject's, and is not shown.
     pub fn of(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Self {
-        let Decision { engine, reason, trail, issue } = decision;
+        let Decision { engine, reason, trail, issue, journey, endpoint: _ } = decision;
+        let table = &app.rules.table;
+        let name = |at: u8| table.workflow(at).name.clone();
         let dice = is_random(trail);
         let flips_at = trail.bucket.filter(|_| *reason == Reason::Cohort && !dice);
         Self {
@@ -111,11 +157,29 @@ impl ExplanationView {
             percent: trail.share.to_string(),
             flips_at: flips_at.map(|bucket| bucket.flips_at().to_string()),
             is_random: dice && *reason == Reason::Cohort,
+            workflow: decision.workflow().map(name),
+            workflows: workflows(app, trail.bucket.filter(|_| !dice)),
+            flows: journey
+                .iter()
+                .flat_map(|journey| journey.flows.iter())
+                .filter_map(|pin| {
+                    Some(FlowView {
+                        workflow: name(table.named_by(pin.workflow)?),
+                        engine: pin.engine.as_str(),
+                        began_at: pin.began,
+                        used_at: pin.used,
+                        has_ended: pin.ended,
+                    })
+                })
+                .collect(),
             target: trail.target.map(|at| app.rules.targets[at].name.clone()),
             ticket: TicketView::of(trail.ticket),
             trail: rows(app, decision),
-            issue: issue
-                .map(|ticket| IssueView { bucket: ticket.bucket.get(), follows_user: ticket.follows_user }),
+            issue: issue.map(|ticket| IssueView {
+                bucket: ticket.bucket.map(Bucket::get),
+                follows_user: ticket.follows_user,
+                session: ticket.session.map(|pin| pin.engine.as_str()),
+            }),
             notes: notes(app, decision, key),
         }
     }
@@ -132,9 +196,12 @@ impl TicketView {
             TicketState::Valid(ticket) => Self {
                 state: "valid",
                 rejected: None,
-                bucket: Some(ticket.bucket.get()),
+                bucket: ticket.bucket.map(Bucket::get),
                 follows_user: Some(ticket.follows_user),
                 issued_at: Some(ticket.issued),
+                session: ticket.session.map(|pin| pin.engine.as_str()),
+                session_since: ticket.session.map(|pin| pin.made),
+                last: ticket.last.map(Engine::as_str),
             },
         }
     }
@@ -150,7 +217,40 @@ fn is_random(trail: &Trail) -> bool {
 
 /// The rows of the table in the order in which they are asked.
 fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
-    let Decision { engine, reason, trail, issue: _ } = decision;
+    let Decision { engine, reason, trail, .. } = decision;
+    let table = &app.rules.table;
+    let state = match trail.state {
+        None => "the request carries no state that this process saw an engine issue".to_owned(),
+        Some(hit) => format!("{} issued the state that the request carries", hit.engine),
+    };
+    let flow = match decision.journey.as_ref().map(|journey| (journey.pinned, journey.workflow)) {
+        Some((Some(pin), Some(at))) => {
+            let name = &table.workflow(at).name;
+            let ended = if pin.ended { ", which has ended" } else { "" };
+            format!("a flow of {name}{ended} is pinned to {}", pin.engine)
+        }
+        Some((None, _) | (_, None)) => "no flow pin holds this path".to_owned(),
+        None if table.is_empty() => "the app has no workflows".to_owned(),
+        None => "neither the path nor the page that asks belongs to a workflow".to_owned(),
+    };
+    let landing = match trail.place.landing {
+        None => "the URL could belong to either engine".to_owned(),
+        Some((at, entry)) => {
+            let name = &table.workflow(at).name;
+            match table.landing((at, entry)).engine {
+                LandingEngine::Fixed(engine) => format!("a landing of {name}, which is {engine}'s"),
+                LandingEngine::Cohort => format!("a landing of {name}, which is a start like any other"),
+            }
+        }
+    };
+    let session = match trail.session {
+        SessionState::None if !app.rules.session.pins() => "sessions pin nobody in this app".to_owned(),
+        SessionState::None => "no session pin".to_owned(),
+        SessionState::Held(pin) => format!("{} holds the signed-in session", pin.engine),
+        SessionState::GivesWay(pin) => {
+            format!("{} holds the session, and gives way where a user signs in anew", pin.engine)
+        }
+    };
     let target = match (trail.target, app.rules.targets.len()) {
         (Some(at), _) => {
             let target = &app.rules.targets[at];
@@ -174,11 +274,38 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
     };
     let default = match reason {
         Reason::Default => format!("nothing to go by: {engine}"),
-        Reason::Target | Reason::Cohort | Reason::Failover => "not asked".to_owned(),
+        Reason::State
+        | Reason::Flow
+        | Reason::Landing
+        | Reason::Session
+        | Reason::Target
+        | Reason::Cohort
+        | Reason::Failover => "not asked".to_owned(),
     };
-    [(Reason::Target, target), (Reason::Cohort, cohort), (Reason::Default, default)]
-        .map(|(row, saw)| RowView { row: row.as_str(), decided: row == *reason, saw })
-        .into()
+    let rows = [
+        (Reason::State, state),
+        (Reason::Flow, flow),
+        (Reason::Landing, landing),
+        (Reason::Session, session),
+        (Reason::Target, target),
+        (Reason::Cohort, cohort),
+        (Reason::Default, default),
+    ];
+    rows.map(|(row, saw)| RowView { row: row.as_str(), decided: row == *reason, saw }).into()
+}
+
+/// The share of each workflow, and on which side of it a bucket lies.
+fn workflows(app: &App, bucket: Option<Bucket>) -> Vec<WorkflowView> {
+    let rows = app.rules.table.workflows().iter().map(|workflow| {
+        let share = workflow.share.unwrap_or(app.rules.share);
+        WorkflowView {
+            workflow: workflow.name.clone(),
+            percent: share.to_string(),
+            engine: bucket.map(|bucket| share.engine_for(bucket).as_str()),
+            flips_at: bucket.map(|bucket| bucket.flips_at().to_string()),
+        }
+    });
+    rows.collect()
 }
 
 fn notes(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Vec<String> {
@@ -194,7 +321,14 @@ fn notes(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Vec<St
         Reason::Default if mints => notes.push(format!(
             "a browser that loads a page would be placed at random, on identity with a probability of {chance}"
         )),
-        Reason::Target | Reason::Cohort | Reason::Default | Reason::Failover => {}
+        Reason::State
+        | Reason::Flow
+        | Reason::Landing
+        | Reason::Session
+        | Reason::Target
+        | Reason::Cohort
+        | Reason::Default
+        | Reason::Failover => {}
     }
     // The commonest surprise: the name is on the list, and the rule does not apply.
     if let (Some(key), Some(kind)) = (key, trail.subject)

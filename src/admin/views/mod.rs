@@ -11,7 +11,9 @@ use crate::config::{Problem, print};
 use crate::control::Outcome;
 use crate::runtime::snapshot::Snapshot;
 
-pub use explanation::{ExplainQuery, ExplanationView, IssueView, RowView, TicketView};
+pub use explanation::{
+    ExplainQuery, ExplanationView, FlowView, IssueView, RowView, TicketView, WorkflowView,
+};
 pub use status::{
     AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, PoolReadyView, PoolView, ReadyView,
     StatusView,

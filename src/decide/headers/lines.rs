@@ -41,10 +41,10 @@ impl Lines {
     }
 
     /// Tells the engine what was decided.
-    pub fn annotate(&mut self, engine: Engine, reason: Reason) {
+    pub fn annotate(&mut self, engine: Engine, reason: Reason, workflow: Option<&str>) {
         self.push("cutover-engine", engine.as_str().as_bytes());
         self.push("cutover-reason", reason.as_str().as_bytes());
-        self.push("cutover-workflow", b"none");
+        self.push("cutover-workflow", workflow.unwrap_or("none").as_bytes());
     }
 
     /// The wire form.

@@ -94,8 +94,14 @@ families! {
     ANSWERS = Counter "cutover_answers_total" [app, kind];
     /// Engines chosen, and the row of the decision table that chose.
     DECISIONS = Counter "cutover_decisions_total" [app, workflow, engine, reason];
-    /// Browsers whose engine changed, and why. So far only those that became known as a user of another bucket.
+    /// Browsers whose engine changed from one page to the next, and why.
     MOVES = Counter "cutover_moves_total" [app, from, to, cause];
+    /// Flows that were started by a browser that came back: mail scanners and probes do not count.
+    FLOWS_STARTED = Counter "cutover_flows_started_total" [app, workflow, engine];
+    /// Flows that ended, and how. An expired one is known only if its browser returns.
+    FLOWS = Counter "cutover_flows_total" [app, workflow, engine, outcome];
+    /// From the start of a flow to its end.
+    FLOW_DURATION = Histogram "cutover_flow_duration_seconds" [app, workflow, engine];
     /// The configured share of the Identity engine, 0 to 1.
     SHARE = Gauge "cutover_share_ratio" [app, workflow];
     /// Cookies that were no ticket, and why; the browser was given a new one.

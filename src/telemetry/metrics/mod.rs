@@ -23,7 +23,8 @@ use crate::telemetry::metrics::cells::{SharedCounter, Throttle, lock};
 pub use crate::telemetry::metrics::exposition::{Format, negotiate};
 use crate::telemetry::metrics::families::Family;
 pub use crate::telemetry::metrics::shard::{
-    AppMetrics, EndpointMetrics, ListenerMetrics, NONE, SharedEndpoint, WorkerMetrics,
+    AppMetrics, EndpointMetrics, ListenerMetrics, NONE, Routed, SharedEndpoint, WorkerMetrics,
+    WorkflowMetrics,
 };
 
 /// An endpoint by app, engine and URL.

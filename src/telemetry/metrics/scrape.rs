@@ -7,14 +7,15 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, MethodLabel, MoveCause, ReloadResult, RetryOutcome, UpstreamFailure,
+    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, ReloadResult, RetryOutcome,
+    UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
 use crate::telemetry::metrics::families as family;
 use crate::telemetry::metrics::process::Process;
 use crate::telemetry::metrics::shard::{
-    AppMetrics, EndpointMetrics, LANES, ListenerMetrics, NONE, SharedEndpoint,
+    AppMetrics, EndpointMetrics, LANES, ListenerMetrics, NONE, Routed, SharedEndpoint, WorkflowMetrics,
 };
 use crate::telemetry::metrics::{Current, EndpointKey, Metrics};
 
@@ -29,6 +30,8 @@ pub(super) struct Leaving {
 /// The shards side by side: one entry per app, endpoint and listener, with every worker's numbers.
 struct Picture {
     apps: BTreeMap<Box<str>, Vec<Arc<AppMetrics>>>,
+    /// By app and workflow.
+    workflows: BTreeMap<(Box<str>, Box<str>), Vec<Arc<WorkflowMetrics>>>,
     endpoints: BTreeMap<EndpointKey, EndpointPicture>,
     listeners: BTreeMap<Box<str>, Vec<Arc<ListenerMetrics>>>,
 }
@@ -71,8 +74,12 @@ pub(super) fn render(metrics: &Metrics, format: Format) -> String {
 
 impl Picture {
     fn of(metrics: &Metrics) -> Self {
-        let mut picture =
-            Self { apps: BTreeMap::new(), endpoints: BTreeMap::new(), listeners: BTreeMap::new() };
+        let mut picture = Self {
+            apps: BTreeMap::new(),
+            workflows: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+        };
         for (key, shared) in lock(&metrics.shared.endpoints).iter() {
             picture.endpoints.entry(key.clone()).or_default().shared = Some(Arc::clone(shared));
         }
@@ -80,6 +87,10 @@ impl Picture {
             picture.apps.entry(NONE.into()).or_default().push(Arc::clone(worker.unrouted()));
             for (name, app) in lock(&worker.apps).iter() {
                 picture.apps.entry(name.clone()).or_default().push(Arc::clone(app));
+                for (workflow, metrics) in lock(&app.workflows).iter() {
+                    let key = (name.clone(), workflow.clone());
+                    picture.workflows.entry(key).or_default().push(Arc::clone(metrics));
+                }
                 for ((engine, url), endpoint) in lock(&app.endpoints).iter() {
                     let key = (name.clone(), *engine, url.clone());
                     picture.endpoints.entry(key).or_default().shards.push(Arc::clone(endpoint));
@@ -97,6 +108,7 @@ impl Picture {
         let mut gone = Gone::default();
         let is_app_current = |name: &str| name == NONE || current.apps.contains(name);
         self.apps.retain(|name, _| stays(name, is_app_current(name), &mut leaving.apps, &mut gone.apps));
+        self.workflows.retain(|(app, _), _| self.apps.contains_key(app));
         self.endpoints.retain(|key, _| {
             let is_current = is_app_current(&key.0) && current.endpoints.contains(key);
             stays(key, is_current, &mut leaving.endpoints, &mut gone.endpoints)
@@ -108,28 +120,29 @@ impl Picture {
     }
 
     fn write_apps(&self, metrics: &Metrics, out: &mut Exposition) {
+        let routed = self.routed();
         let mut requests = out.family(&family::REQUESTS);
-        for (name, shards) in &self.apps {
+        for (name, workflow, shards) in &routed {
             for (lane, engine) in LANES.into_iter().enumerate() {
                 for method in MethodLabel::ALL {
                     let mut sum = BTreeMap::new();
-                    for app in shards {
-                        if let Some(codes) = app.lanes[lane].codes[method.index()].get() {
+                    for routed in shards {
+                        if let Some(codes) = routed.lanes[lane].codes[method.index()].get() {
                             codes.add_to(&mut sum);
                         }
                     }
                     for (code, count) in sum {
                         let code = if code == 0 { NONE.to_owned() } else { code.to_string() };
-                        requests.add(&[name, NONE, engine, method.as_str(), &code], count);
+                        requests.add(&[name, workflow, engine, method.as_str(), &code], count);
                     }
                 }
             }
         }
         let mut durations = out.family(&family::REQUEST_DURATION);
-        for (name, shards) in &self.apps {
+        for (name, workflow, shards) in &routed {
             for (lane, engine) in LANES.into_iter().enumerate() {
-                let sum = HistogramSum::of(shards.iter().map(|app| &app.lanes[lane].duration));
-                durations.add_histogram(&[name, NONE, engine], &sum);
+                let sum = HistogramSum::of(shards.iter().map(|routed| &routed.lanes[lane].duration));
+                durations.add_histogram(&[name, workflow, engine], &sum);
             }
         }
         let mut upstream = out.family(&family::UPSTREAM_DURATION);
@@ -155,12 +168,14 @@ impl Picture {
             }
         }
         let mut decisions = out.family(&family::DECISIONS);
-        for (name, shards) in &self.apps {
+        for (name, workflow, shards) in &routed {
             for engine in Engine::BOTH {
                 for reason in Reason::ALL {
-                    let counted = total(shards, |app| &app.decisions[engine.index()][reason.index()]);
-                    if let Some(count) = counted {
-                        decisions.add(&[name, NONE, engine.as_str(), reason.as_str()], count);
+                    let counters =
+                        shards.iter().map(|routed| &routed.decisions[engine.index()][reason.index()]);
+                    let count: u64 = counters.map(Counter::get).sum();
+                    if count > 0 {
+                        decisions.add(&[name, workflow, engine.as_str(), reason.as_str()], count);
                     }
                 }
             }
@@ -175,6 +190,7 @@ impl Picture {
                 }
             }
         }
+        self.write_flows(out);
         let mut shares = out.family(&family::SHARE);
         for ((name, workflow), share) in lock(&metrics.shared.shares).iter() {
             shares.add(&[name, workflow], share);
@@ -185,6 +201,48 @@ impl Picture {
             let counts =
                 metrics.workers.iter().map(|worker| worker.tickets_rejected[rejection as usize].get());
             rejected.add(&[rejection.as_str()], counts.sum::<u64>());
+        }
+    }
+
+    /// Requests by app and workflow, those outside workflows first.
+    fn routed(&self) -> Vec<(&str, &str, Vec<&Routed>)> {
+        let mut rows = Vec::new();
+        for (name, shards) in &self.apps {
+            rows.push((&**name, NONE, shards.iter().map(|app| &app.routed).collect()));
+            let workflows = self.workflows.range((name.clone(), Box::default())..);
+            for ((_, workflow), shards) in workflows.take_while(|((app, _), _)| app == name) {
+                rows.push((&**name, &**workflow, shards.iter().map(|metrics| &metrics.routed).collect()));
+            }
+        }
+        rows
+    }
+
+    fn write_flows(&self, out: &mut Exposition) {
+        let mut started = out.family(&family::FLOWS_STARTED);
+        for ((app, workflow), shards) in &self.workflows {
+            for engine in Engine::BOTH {
+                // Also those that never happened: rate() must see the first one.
+                let count: u64 = shards.iter().map(|metrics| metrics.started[engine.index()].get()).sum();
+                started.add(&[app, workflow, engine.as_str()], count);
+            }
+        }
+        let mut ended = out.family(&family::FLOWS);
+        for ((app, workflow), shards) in &self.workflows {
+            for engine in Engine::BOTH {
+                for outcome in FlowOutcomeLabel::ALL {
+                    let counters =
+                        shards.iter().map(|metrics| &metrics.ended[engine.index()][outcome.index()]);
+                    let count: u64 = counters.map(Counter::get).sum();
+                    ended.add(&[app, workflow, engine.as_str(), outcome.as_str()], count);
+                }
+            }
+        }
+        let mut durations = out.family(&family::FLOW_DURATION);
+        for ((app, workflow), shards) in &self.workflows {
+            for engine in Engine::BOTH {
+                let sum = HistogramSum::of(shards.iter().map(|metrics| &metrics.duration[engine.index()]));
+                durations.add_histogram(&[app, workflow, engine.as_str()], &sum);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, MethodLabel, MoveCause, RetryOutcome, UpstreamFailure,
+    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, RetryOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::Shared;
 use crate::telemetry::metrics::cells::{Codes, Counter, Gauge, Histogram, Throttle, lock};
@@ -79,11 +79,11 @@ impl WorkerMetrics {
 pub struct AppMetrics {
     shared: Arc<Shared>,
     pub(super) name: Box<str>,
-    /// By engine; the last for requests that no engine served.
-    pub(super) lanes: [Lane; 3],
+    /// Of requests outside workflows.
+    pub(super) routed: Routed,
+    pub(super) workflows: Mutex<BTreeMap<Box<str>, Arc<WorkflowMetrics>>>,
     pub(super) upstream: [Histogram; 2],
     pub(super) in_flight: [Gauge; 2],
-    pub(super) decisions: [[Counter; REASONS]; 2],
     pub(super) answers: [Counter; AnswerKind::COUNT],
     /// By the engine that was left.
     pub(super) moves: [[Counter; MoveCause::COUNT]; 2],
@@ -91,7 +91,54 @@ pub struct AppMetrics {
     pub(super) endpoints: Mutex<Endpoints>,
 }
 
-/// Requests of one workflow (so far there is one, `none`) that went one way.
+/// Requests of one workflow, or of none.
+#[derive(Debug, Default)]
+pub struct Routed {
+    /// By engine; the last for requests that no engine served.
+    pub(super) lanes: [Lane; 3],
+    pub(super) decisions: [[Counter; REASONS]; 2],
+}
+
+impl Routed {
+    /// A request ended. `engine` is `None` when no engine was asked; `status` is 0 when the client left before
+    /// there was an answer.
+    pub fn record_request(&self, engine: Option<Engine>, method: MethodLabel, status: u16, took: Duration) {
+        let lane = &self.lanes[engine.map_or(LANES.len() - 1, Engine::index)];
+        lane.duration.observe(took);
+        lane.codes[method.index()].get_or_init(Box::default).add(status);
+    }
+
+    /// An engine was chosen.
+    pub fn record_decision(&self, engine: Engine, reason: Reason) {
+        self.decisions[engine.index()][reason.index()].add(1);
+    }
+}
+
+/// The numbers of one workflow of an app, as one worker counts them.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct WorkflowMetrics {
+    /// Its requests.
+    pub routed: Routed,
+    pub(super) started: [Counter; 2],
+    pub(super) ended: [[Counter; FlowOutcomeLabel::COUNT]; 2],
+    pub(super) duration: [Histogram; 2],
+}
+
+impl WorkflowMetrics {
+    /// A flow was started.
+    pub fn record_start(&self, engine: Engine) {
+        self.started[engine.index()].add(1);
+    }
+
+    /// A flow ended, this long after its start.
+    pub fn record_end(&self, engine: Engine, outcome: FlowOutcomeLabel, took: Duration) {
+        self.ended[engine.index()][outcome.index()].add(1);
+        self.duration[engine.index()].observe(took);
+    }
+}
+
+/// Requests that went one way.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) duration: Histogram,
@@ -107,10 +154,10 @@ impl AppMetrics {
         Self {
             shared,
             name: name.into(),
-            lanes: Default::default(),
+            routed: Routed::default(),
+            workflows: Mutex::default(),
             upstream: Default::default(),
             in_flight: Default::default(),
-            decisions: Default::default(),
             answers: Default::default(),
             moves: Default::default(),
             retries: Default::default(),
@@ -118,22 +165,20 @@ impl AppMetrics {
         }
     }
 
-    /// A request ended. `engine` is `None` when no engine was asked; `status` is 0 when the client left before
-    /// there was an answer.
-    pub fn record_request(&self, engine: Option<Engine>, method: MethodLabel, status: u16, took: Duration) {
-        let lane = &self.lanes[engine.map_or(LANES.len() - 1, Engine::index)];
-        lane.duration.observe(took);
-        lane.codes[method.index()].get_or_init(Box::default).add(status);
+    /// The numbers of requests outside workflows.
+    pub fn routed(&self) -> &Routed {
+        &self.routed
+    }
+
+    /// The numbers of a workflow; those it had before, if this worker knows it. For a new generation, not for a
+    /// request.
+    pub fn workflow(&self, name: &str) -> Arc<WorkflowMetrics> {
+        Arc::clone(lock(&self.workflows).entry(name.into()).or_default())
     }
 
     /// An engine's response began, this long after the request was sent.
     pub fn record_upstream(&self, engine: Engine, took: Duration) {
         self.upstream[engine.index()].observe(took);
-    }
-
-    /// An engine was chosen.
-    pub fn record_decision(&self, engine: Engine, reason: Reason) {
-        self.decisions[engine.index()][reason.index()].add(1);
     }
 
     /// We answered ourselves.

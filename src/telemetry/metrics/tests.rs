@@ -18,15 +18,20 @@ fn filled() -> Arc<Metrics> {
     for worker in [metrics.worker(0), metrics.worker(1)] {
         worker.listener("0.0.0.0:8443").connection_opened();
         worker.record_ticket_rejected(Rejection::Epoch);
-        worker.unrouted().record_request(None, MethodLabel::Get, 421, Duration::from_micros(20));
+        worker.unrouted().routed().record_request(None, MethodLabel::Get, 421, Duration::from_micros(20));
         worker.unrouted().record_answer(AnswerKind::Misdirected);
         let app = worker.app("portal");
         app.in_flight_started(Engine::Identity);
-        app.record_decision(Engine::Identity, Reason::Cohort);
+        app.routed().record_decision(Engine::Identity, Reason::Cohort);
         app.record_upstream(Engine::Identity, Duration::from_millis(6));
-        app.record_request(Some(Engine::Identity), MethodLabel::Post, 302, Duration::from_millis(7));
-        app.record_request(Some(Engine::Identity), MethodLabel::Post, 799, Duration::from_millis(700));
-        app.record_request(Some(Engine::Identity), MethodLabel::Post, 0, Duration::from_secs(40));
+        app.routed().record_request(Some(Engine::Identity), MethodLabel::Post, 302, Duration::from_millis(7));
+        app.routed().record_request(
+            Some(Engine::Identity),
+            MethodLabel::Post,
+            799,
+            Duration::from_millis(700),
+        );
+        app.routed().record_request(Some(Engine::Identity), MethodLabel::Post, 0, Duration::from_secs(40));
         app.record_retry(Engine::Classic, RetryOutcome::Success);
         app.record_move(Engine::Classic, Engine::Identity, MoveCause::Identified);
         app.record_move(Engine::Classic, Engine::Classic, MoveCause::Identified);

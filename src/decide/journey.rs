@@ -1,0 +1,395 @@
+//! A request's part in a flow: the pin that holds it, the flow that it may begin, and what its answer teaches.
+
+use http::{HeaderMap, HeaderName, Method};
+
+use crate::decide::answer::AnswerFacts;
+use crate::decide::cookies::{self, CookieNames};
+use crate::decide::decision::{Decision, Question, Reason, Rules, TicketState};
+use crate::decide::engine::Engine;
+use crate::decide::flow::{FlowPin, Flows};
+use crate::decide::presented::Presented;
+use crate::decide::seal::Rejection;
+use crate::decide::ticket::{SessionPin, Ticket};
+use crate::decide::workflow::{Ended, Place, SIGN_OUT, parameter};
+
+/// What a flow did, for the metrics.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlowEvent {
+    /// The workflow's position.
+    pub workflow: u8,
+    /// Who serves it.
+    pub engine: Engine,
+    /// What happened.
+    pub what: FlowChange,
+}
+
+/// What can happen to a flow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FlowChange {
+    /// It was started, by somebody who came back.
+    Started,
+    /// It ended after so many seconds.
+    Ended(FlowOutcome, u32),
+}
+
+/// How a flow ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FlowOutcome {
+    /// Its answer said that it is done.
+    Success,
+    /// Its answer said that it failed.
+    Failure,
+    /// The user began anew.
+    Replaced,
+    /// It was left unused for too long; known only of browsers that return.
+    Expired,
+}
+
+/// What one request's decision needs to know of how it enters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    /// The workflow that starts here.
+    pub(super) start: Option<u8>,
+    pub(super) loads_page: bool,
+    pub(super) names: &'a CookieNames,
+    pub(super) now: u32,
+}
+
+/// A request's part in a flow.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Journey {
+    /// The browser's flows, without those that hold no more.
+    pub flows: Flows,
+    /// The workflow that the request is part of.
+    pub workflow: Option<u8>,
+    /// The pin that holds the request.
+    pub pinned: Option<FlowPin>,
+    /// The flow cookie was not genuine.
+    pub rejected: Option<Rejection>,
+    /// What the request alone says about flows.
+    pub events: Vec<FlowEvent>,
+    /// Whether an answer opens a pin.
+    begins: Begins,
+}
+
+/// Whether an answer opens a pin.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Begins {
+    #[default]
+    No,
+    /// Whatever it says: an error answer is as sticky as a good one.
+    Always,
+    /// When it is no error: a link or a `state` that a client made up must not keep it on an engine.
+    IfAccepted,
+}
+
+/// What the request is part of. `None` for most requests: they are for no workflow's path, and no page of one asks.
+pub(super) fn journey(
+    rules: &Rules,
+    question: &Question<'_>,
+    presented: &Presented<'_>,
+    entry: &Entry<'_>,
+) -> Option<Box<Journey>> {
+    let place = question.place;
+    let belongs = place.is_in_workflow() || place.landing.is_some();
+    let asked_by = if belongs || entry.loads_page || !presented.has_flows() {
+        None
+    } else {
+        Some(referring(rules, question.headers)?)
+    };
+    if !belongs && asked_by.is_none() {
+        return None;
+    }
+    let mut journey = Box::<Journey>::default();
+    match presented.flows(&rules.sealer, entry.names) {
+        None => {}
+        Some(Ok(flows)) => journey.flows = flows,
+        Some(Err(rejection)) => journey.rejected = Some(rejection),
+    }
+    for (workflow, pin) in journey.flows.prune(&rules.table, entry.now) {
+        if pin.counted {
+            let took = pin.used.saturating_sub(pin.began);
+            let what = FlowChange::Ended(FlowOutcome::Expired, took);
+            journey.events.push(FlowEvent { workflow, engine: pin.engine, what });
+        }
+    }
+    let (set, with_ended) = match asked_by {
+        Some(page) => (page.workflows(), true),
+        None => (place.workflows(), place.start.is_none()),
+    };
+    let found = journey.flows.last_used(&rules.table, set, with_ended);
+    journey.pinned = found.map(|(_, pin)| pin);
+    journey.workflow = found.map(|(at, _)| at);
+    Some(journey)
+}
+
+/// What the page that asks is, when it is one of this site (RFC 9110 10.1.3).
+fn referring(rules: &Rules, headers: &HeaderMap) -> Option<Place> {
+    let referer = headers.get(http::header::REFERER)?.to_str().ok()?;
+    let host = headers.get(http::header::HOST)?.to_str().ok()?;
+    let (_, rest) = referer.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    if !rest[..end].eq_ignore_ascii_case(host) {
+        return None;
+    }
+    let page = rest[end..].split('#').next().unwrap_or_default();
+    let (path, query) = page.split_once('?').map_or((page, None), |(path, query)| (path, Some(query)));
+    let place = rules.table.place(&Method::GET, path, query);
+    place.is_in_workflow().then_some(place)
+}
+
+/// What the browser only fetches ahead (`Sec-Purpose`, Fetch 3.1.7, and the older names of it).
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    const NAMES: [HeaderName; 3] = [
+        HeaderName::from_static("sec-purpose"),
+        HeaderName::from_static("purpose"),
+        HeaderName::from_static("x-moz"),
+    ];
+    NAMES.iter().any(|name| {
+        headers.get(name).is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"prefetch").is_some())
+    })
+}
+
+impl Journey {
+    /// Which engine serves is known now: does the request go on with a flow, or begin one?
+    pub(super) fn decided(
+        &mut self,
+        rules: &Rules,
+        question: &Question<'_>,
+        entry: &Entry<'_>,
+        reason: Reason,
+    ) {
+        let place = question.place;
+        if !place.is_in_workflow() && place.landing.is_none() {
+            // A page of the flow asks for a picture.
+            return;
+        }
+        let is_real = *question.method != Method::HEAD && !is_prefetch(question.headers);
+        if let Some(pin) = self.pinned
+            && reason == Reason::Flow
+        {
+            self.goes_on(question, entry, pin, is_real);
+            return;
+        }
+        let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
+        let by_path = entry.start.or(place.landing.map(|(at, _)| at));
+        let only = |set: u32| (set.count_ones() == 1).then(|| set.trailing_zeros() as u8);
+        let may_begin = entry.loads_page || !matches!(*question.method, Method::GET | Method::OPTIONS);
+        let (workflow, begins) = match reason {
+            Reason::State => (by_state.or(self.workflow), Begins::IfAccepted),
+            Reason::Landing => (place.landing.map(|(at, _)| at), Begins::IfAccepted),
+            Reason::Session | Reason::Target | Reason::Cohort if may_begin => (by_path, Begins::Always),
+            Reason::Session | Reason::Target | Reason::Cohort | Reason::Default => (by_path, Begins::No),
+            Reason::Flow | Reason::Failover => (self.workflow, Begins::No),
+        };
+        self.workflow = workflow.or_else(|| only(place.workflows()));
+        if workflow.is_some() && is_real {
+            self.begins = begins;
+        }
+    }
+
+    fn goes_on(&mut self, question: &Question<'_>, entry: &Entry<'_>, mut pin: FlowPin, is_real: bool) {
+        let Some(workflow) = self.workflow else { return };
+        if pin.ended {
+            return;
+        }
+        let query = question.query.unwrap_or_default();
+        let begins_anew = entry.start == Some(workflow)
+            && *question.method == Method::GET
+            && entry.loads_page
+            && is_real
+            && parameter(query, "state").is_none()
+            && parameter(query, "otp").is_none();
+        if is_real && !pin.counted {
+            pin.counted = true;
+            self.tell(workflow, pin.engine, FlowChange::Started);
+        } else if begins_anew {
+            let took = entry.now.saturating_sub(pin.began);
+            self.tell(workflow, pin.engine, FlowChange::Ended(FlowOutcome::Replaced, took));
+            self.tell(workflow, pin.engine, FlowChange::Started);
+        }
+        if begins_anew {
+            pin.began = entry.now;
+        }
+        self.flows.touch(pin, entry.now);
+    }
+
+    fn tell(&mut self, workflow: u8, engine: Engine, what: FlowChange) {
+        self.events.push(FlowEvent { workflow, engine, what });
+    }
+}
+
+/// What an answer taught us: what the browser should hold from now on, and what is told of it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lesson {
+    /// The ticket to give, when something is new or due.
+    pub ticket: Option<Ticket>,
+    /// The flow pins to give, or to take away, when something is new.
+    pub flows: Option<Flows>,
+    /// What flows did.
+    pub events: Vec<FlowEvent>,
+    /// Whether no cache may keep the answer.
+    pub no_store: bool,
+}
+
+/// Learns from an answer. `served` is who gave it, `endpoint` the hash of its endpoint.
+pub fn learn(
+    rules: &Rules,
+    decision: &Decision,
+    answer: &AnswerFacts<'_>,
+    served: Engine,
+    endpoint: u32,
+) -> Lesson {
+    let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
+    let place = decision.trail.place;
+    let mut lesson = Lesson {
+        no_store: place.is_in_workflow() || place.landing.is_some(),
+        ticket: decision.issue,
+        ..Lesson::default()
+    };
+    let endpoint = if rules.session.shared { 0 } else { endpoint };
+    let mut ended = None;
+    if let Some(journey) = &decision.journey {
+        lesson.events.extend_from_slice(&journey.events);
+        let mut flows = journey.flows.clone();
+        if let Some(workflow) = journey.workflow {
+            ended = journey.answered(
+                rules,
+                decision,
+                answer,
+                served,
+                endpoint,
+                workflow,
+                &mut flows,
+                &mut lesson,
+            );
+        }
+        if flows.is_due() || journey.rejected.is_some() {
+            lesson.flows = Some(flows);
+        }
+    }
+    if rules.session.pins() {
+        let held = decision.held();
+        let pin = session_after(rules, decision, answer, served, endpoint, ended);
+        if let Some(pin) = pin
+            && held.map(|held| held.session) != Some(pin)
+            && (held.is_some() || pin.is_some())
+        {
+            lesson.ticket = Some(Ticket { session: pin, issued: now, ..held.unwrap_or(Ticket::new(now)) });
+        }
+    }
+    lesson
+}
+
+impl Journey {
+    /// What an answer to a request of this workflow does to its flow; how that ended, if it did.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the sides of one step, and nothing would hold them together"
+    )]
+    fn answered(
+        &self,
+        rules: &Rules,
+        decision: &Decision,
+        answer: &AnswerFacts<'_>,
+        served: Engine,
+        endpoint: u32,
+        workflow: u8,
+        flows: &mut Flows,
+        lesson: &mut Lesson,
+    ) -> Option<(u8, Ended)> {
+        let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
+        let hash = rules.table.hash(workflow);
+        let trail = &decision.trail;
+        if !trail.place.is_in_workflow() && trail.place.landing.is_none() {
+            return None;
+        }
+        let accepted = !answer.status.is_client_error() && !answer.status.is_server_error();
+        let begins = match self.begins {
+            Begins::No => false,
+            Begins::Always => true,
+            Begins::IfAccepted => accepted,
+        };
+        let mut tell = |engine, what| lesson.events.push(FlowEvent { workflow, engine, what });
+        let known = flows.of(hash).copied().filter(|pin| !pin.ended);
+        let pin = match known {
+            // A `state` or a link leads to the other engine: the old flow is left behind.
+            Some(pin) if begins && pin.engine != served => {
+                if pin.counted {
+                    let took = now.saturating_sub(pin.began);
+                    tell(pin.engine, FlowChange::Ended(FlowOutcome::Replaced, took));
+                }
+                None
+            }
+            Some(pin) => Some(FlowPin { endpoint, ..pin }),
+            None => None,
+        };
+        let mut pin = match pin {
+            Some(pin) => pin,
+            None if begins => {
+                // A browser that brings a ticket of ours has come back already.
+                let known =
+                    matches!(trail.ticket, TicketState::Valid(_)) && decision.reason != Reason::Landing;
+                if known {
+                    tell(served, FlowChange::Started);
+                }
+                FlowPin { endpoint, counted: known, ..FlowPin::new(hash, served, now) }
+            }
+            None => return None,
+        };
+        let is_callback = trail.place.callback & (1 << workflow) != 0;
+        let ended = rules.table.ending(workflow, is_callback, answer);
+        if let Some(ended) = ended {
+            if pin.counted {
+                let outcome = match ended {
+                    Ended::Success => FlowOutcome::Success,
+                    Ended::Failure => FlowOutcome::Failure,
+                };
+                tell(pin.engine, FlowChange::Ended(outcome, now.saturating_sub(pin.began)));
+            }
+            (pin.ended, pin.used) = (true, now);
+        }
+        if flows.of(hash) != Some(&pin) {
+            flows.open(pin);
+        }
+        ended.map(|ended| (workflow, ended))
+    }
+}
+
+/// Who owns the session after an answer: `None` when that says nothing of it.
+fn session_after(
+    rules: &Rules,
+    decision: &Decision,
+    answer: &AnswerFacts<'_>,
+    served: Engine,
+    endpoint: u32,
+    ended: Option<(u8, Ended)>,
+) -> Option<Option<SessionPin>> {
+    let names = &rules.session.cookies;
+    let (mut sets, mut deletes) = (false, false);
+    for line in cookies::set_lines(answer.headers) {
+        if names.iter().any(|name| name.matches(line.name)) {
+            let deletion = line.is_deletion(answer.now);
+            deletes |= deletion;
+            sets |= !deletion;
+        }
+    }
+    let owner = decision.held().and_then(|held| held.session);
+    let is_owner = owner.is_none_or(|pin| pin.engine == served);
+    match ended {
+        Some((workflow, Ended::Success)) if rules.table.workflow(workflow).name == SIGN_OUT => {
+            return Some(None);
+        }
+        Some((_, Ended::Success)) if sets || (decision.trail.has_session_cookie && !deletes) => {
+            let made = u32::try_from(answer.now).unwrap_or(u32::MAX);
+            return Some(Some(SessionPin { engine: served, made, endpoint }));
+        }
+        Some((_, Ended::Success | Ended::Failure)) | None => {}
+    }
+    let place = decision.trail.place;
+    let turned_away = decision.trail.loads_page
+        && !place.is_in_workflow()
+        && place.landing.is_none()
+        && rules.table.sends_to_sign_in(answer);
+    (is_owner && ((deletes && !sets) || turned_away)).then_some(None)
+}

@@ -1,0 +1,85 @@
+//! What a browser presents: our cookies and the app's session, found in one walk over its `Cookie` lines.
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use crate::decide::answer::CookieName;
+use crate::decide::cookies::{self, CookieNames};
+use crate::decide::decision::TicketState;
+use crate::decide::flow::Flows;
+use crate::decide::seal::Rejection;
+use crate::decide::ticket::Sealer;
+
+/// At most this many cookies of one of our names are tried: a browser that was given a bad one for another path
+/// sends both, and the bad one must not shadow ours; more are somebody playing.
+const TRIED: usize = 4;
+
+/// The cookies of one request that matter to a decision, as they came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Presented<'a> {
+    tickets: [Option<&'a [u8]>; TRIED],
+    flows: [Option<&'a [u8]>; TRIED],
+    /// Whether one of the app's session cookies is there, and not empty.
+    pub has_session: bool,
+}
+
+impl<'a> Presented<'a> {
+    /// Reads the `Cookie` lines.
+    pub fn read(headers: &'a HeaderMap, names: &CookieNames, session: &[CookieName]) -> Self {
+        let mut presented = Self::default();
+        for line in headers.get_all(COOKIE) {
+            for (name, value) in cookies::pairs(line.as_bytes()) {
+                if cookies::is_ours(name) {
+                    if name == names.ticket.as_bytes() {
+                        keep(&mut presented.tickets, value);
+                    } else if name == names.flow.as_bytes() {
+                        keep(&mut presented.flows, value);
+                    }
+                } else if !presented.has_session && !value.is_empty() {
+                    presented.has_session = session.iter().any(|wanted| wanted.matches(name));
+                }
+            }
+        }
+        presented
+    }
+
+    /// Whether the browser presents flow pins, genuine or not.
+    pub fn has_flows(&self) -> bool {
+        self.flows[0].is_some()
+    }
+
+    /// The browser's ticket. `now` is in seconds since the Unix epoch.
+    pub fn ticket(&self, sealer: &Sealer, names: &CookieNames, now: u64) -> TicketState {
+        match first(&self.tickets, |value| sealer.open(names, value, now)) {
+            None => TicketState::Absent,
+            Some(Ok(ticket)) => TicketState::Valid(ticket),
+            Some(Err(rejection)) => TicketState::Rejected(rejection),
+        }
+    }
+
+    /// The browser's flow pins.
+    pub fn flows(&self, sealer: &Sealer, names: &CookieNames) -> Option<Result<Flows, Rejection>> {
+        first(&self.flows, |value| sealer.open_flows(names, value))
+    }
+}
+
+fn keep<'a>(places: &mut [Option<&'a [u8]>; TRIED], value: &'a [u8]) {
+    if let Some(free) = places.iter_mut().find(|place| place.is_none()) {
+        *free = Some(value);
+    }
+}
+
+/// The first that opens, or else why the first does not.
+fn first<T>(
+    places: &[Option<&[u8]>; TRIED],
+    open: impl Fn(&[u8]) -> Result<T, Rejection>,
+) -> Option<Result<T, Rejection>> {
+    let mut fault = None;
+    for value in places.iter().flatten() {
+        match open(value) {
+            Ok(opened) => return Some(Ok(opened)),
+            Err(rejection) => fault = fault.or(Some(Err(rejection))),
+        }
+    }
+    fault
+}
