@@ -13,14 +13,14 @@ use crate::cli::render::{self, Failure};
 use crate::config::diff::{Verdict, diff};
 use crate::config::{self, edit};
 
-/// Change the percentage of an app in its configuration; comments and everything else stay as they are
+/// Change the percentage of an app, or of one of its workflows, in its configuration; comments and everything else stay as they are
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cutover set portal 25 --config cutover.toml\n  cutover set portal 12.5% --dry-run"
+    after_help = "Examples:\n  cutover set portal 25 --config cutover.toml\n  cutover set portal/sign-in 10\n  cutover set portal 12.5% --dry-run"
 )]
 pub(super) struct Args {
-    /// The app
-    #[arg(value_name = "APP")]
+    /// The app, or one of its workflows
+    #[arg(value_name = "APP[/WORKFLOW]")]
     app: String,
     /// How many of every hundred users the Identity engine serves, such as 25 or 12.5%
     #[arg(value_name = "PERCENT", allow_hyphen_values = true)]
@@ -35,12 +35,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     let Args { app, percent, config: path, dry_run } = args;
-    if let Some((app, workflow)) = app.split_once('/') {
-        let message = format!("{app} has no workflow {workflow}: this version splits whole apps");
-        return Err(Failure::new(message).hint(format!("cutover set {app} {percent}")).into());
-    }
     let old = config::load(path, None)?;
-    let text = edit::set_percent(&old.text, app, percent).map_err(|error| {
+    let (name, workflow) = app.split_once('/').map_or((app.as_str(), None), |(app, name)| (app, Some(name)));
+    if let Some(workflow) = workflow {
+        ensure_workflow(&old, name, workflow)?;
+    }
+    let text = edit::set_percent(&old.text, name, workflow, percent).map_err(|error| {
         let failure = Failure::new(format!("{}: {error}", path.display()));
         match error.hint() {
             Some(hint) => failure.hint(hint),
@@ -85,6 +85,22 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
         (false, false) => format!("{} stays as it is", path.display()),
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// A workflow of the preset need not stand in the text, so that only the whole configuration knows it.
+fn ensure_workflow(old: &config::Loaded, app: &str, workflow: &str) -> anyhow::Result<()> {
+    let Some(found) = old.config.apps.iter().find(|known| known.name == app) else { return Ok(()) };
+    if found.workflows.iter().any(|known| known.name == workflow) {
+        return Ok(());
+    }
+    let names: Vec<&str> = found.workflows.iter().map(|known| known.name.as_str()).collect();
+    let failure = Failure::new(format!("{app} has no workflow {workflow}"));
+    Err(match names.is_empty() {
+        true => failure
+            .hint(format!("{app} has none: add preset = \"okta\", or [apps.{app}.workflows.{workflow}]")),
+        false => failure.hint(format!("its workflows are {}", names.join(", "))),
+    }
+    .into())
 }
 
 /// Whoever saved the file while we were at it must not lose what they wrote.

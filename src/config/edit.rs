@@ -53,8 +53,14 @@ impl EditError {
     }
 }
 
-/// The text with another percentage for one app: `percent` changed where it is written, added where it is not.
-pub fn set_percent(text: &str, app: &str, percent: &str) -> Result<String, EditError> {
+/// The text with another percentage for one app, or one workflow of it: `percent` changed where it is written, added
+/// where it is not. That the app has the workflow is for the caller to know: a preset's is not in the text.
+pub fn set_percent(
+    text: &str,
+    app: &str,
+    workflow: Option<&str>,
+    percent: &str,
+) -> Result<String, EditError> {
     let share = units::percent(percent).map_err(EditError::Percent)?;
     let number = units::write_percent(share);
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
@@ -70,13 +76,26 @@ pub fn set_percent(text: &str, app: &str, percent: &str) -> Result<String, EditE
         };
         return Err(EditError::UnknownApp { app: app.to_owned(), hint });
     };
-    let splice = match found.get_ref().get("percent") {
-        Some(written) => changed(text, written, &number),
-        None => added(text, found, &number),
+    let table = match workflow {
+        None => Some(found),
+        Some(name) => found.get_ref().get("workflows").and_then(|workflows| workflows.get_ref().get(name)),
     };
-    let unsupported = || EditError::Unsupported { app: app.to_owned() };
+    let splice = match (table.map(|table| table.get_ref().get("percent")), workflow) {
+        (Some(Some(written)), _) => changed(text, written, &number),
+        (Some(None), None) => added(text, found, &number),
+        (Some(None), Some(name)) => {
+            table.and_then(|table| added_to_workflow(text, table, app, name, &number))
+        }
+        (None, name) => Some(appended(text, app, name.unwrap_or_default(), &number)),
+    };
+    let path: Vec<&str> = match workflow {
+        None => vec!["apps", app],
+        Some(name) => vec!["apps", app, "workflows", name],
+    };
+    let named = path[1..].join(".").replace(".workflows.", "/");
+    let unsupported = || EditError::Unsupported { app: named.clone() };
     let edited = splice.and_then(|splice| splice.apply(text)).ok_or_else(unsupported)?;
-    if is_only_change(text, &edited, app, &number) { Ok(edited) } else { Err(unsupported()) }
+    if is_only_change(text, &edited, &path, &number) { Ok(edited) } else { Err(unsupported()) }
 }
 
 /// Bytes to replace, and what with.
@@ -147,17 +166,54 @@ fn added(text: &str, app: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice>
     }
 }
 
+/// Into the braces or under the header of a workflow's table; one that is written with dotted keys gets a header
+/// nowhere, and is left to an editor.
+fn added_to_workflow(
+    text: &str,
+    table: &Spanned<DeValue<'_>>,
+    app: &str,
+    name: &str,
+    number: &str,
+) -> Option<Splice> {
+    let span = table.span();
+    let written = text.get(span.clone())?;
+    if written.starts_with('{') || written.starts_with('[') {
+        return added(text, table, number);
+    }
+    // Only tables below it have headers.
+    Some(appended(text, app, name, number))
+}
+
+/// A table of its own at the end of the text, where a preset's workflow is not written yet.
+fn appended(text: &str, app: &str, workflow: &str, number: &str) -> Splice {
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { newline };
+    let with = format!("{end}{newline}[apps.{app}.workflows.{workflow}]{newline}percent = {number}{newline}");
+    Splice { span: text.len()..text.len(), with }
+}
+
 /// The proof: both texts say the same, but for this percentage.
-fn is_only_change(before: &str, after: &str, app: &str, number: &str) -> bool {
+fn is_only_change(before: &str, after: &str, path: &[&str], number: &str) -> bool {
     let (Ok(mut before), Ok(mut after)) = (before.parse::<toml::Table>(), after.parse::<toml::Table>())
     else {
         return false;
     };
-    let take = |document: &mut toml::Table| -> Option<toml::Value> {
-        document.get_mut("apps")?.get_mut(app)?.as_table_mut()?.remove("percent")
-    };
-    take(&mut before);
-    let written = match take(&mut after) {
+    fn take(document: &mut toml::Table, path: &[&str]) -> Option<toml::Value> {
+        let Some((name, rest)) = path.split_first() else { return document.remove("percent") };
+        take(document.get_mut(*name)?.as_table_mut()?, rest)
+    }
+    /// A table that is there for the percentage alone is a part of the change.
+    fn prune(after: &mut toml::Table, before: &toml::Table, path: &[&str]) {
+        let Some((name, rest)) = path.split_first() else { return };
+        let Some(inner) = after.get_mut(*name).and_then(toml::Value::as_table_mut) else { return };
+        let empty = toml::Table::new();
+        prune(inner, before.get(*name).and_then(toml::Value::as_table).unwrap_or(&empty), rest);
+        if inner.is_empty() && !before.contains_key(*name) {
+            after.remove(*name);
+        }
+    }
+    take(&mut before, path);
+    let written = match take(&mut after, path) {
         Some(toml::Value::String(text)) => text,
         Some(toml::Value::Integer(integer)) => integer.to_string(),
         Some(toml::Value::Float(_)) => number.to_owned(),
@@ -165,6 +221,7 @@ fn is_only_change(before: &str, after: &str, app: &str, number: &str) -> bool {
         | Some(toml::Value::Table(_))
         | None => return false,
     };
+    prune(&mut after, &before, path);
     // Compared as printed: a NaN elsewhere in the file is the same NaN.
     written.trim_end_matches('%') == number && format!("{before:?}") == format!("{after:?}")
 }
@@ -180,7 +237,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        assert_eq!(set_percent(text, "portal", "12.5%").as_deref(), Ok(expected));
+        assert_eq!(set_percent(text, "portal", None, "12.5%").as_deref(), Ok(expected));
     }
 
     #[test]
@@ -207,6 +264,29 @@ mod tests {
     }
 
     #[test]
+    fn the_percent_of_a_workflow_changes_where_it_stands_or_gets_a_table() {
+        for (text, expected) in [
+            (
+                "[apps.portal.workflows.sign-in]\npercent = 1 # why\n",
+                "[apps.portal.workflows.sign-in]\npercent = 12.5 # why\n",
+            ),
+            (
+                "[apps.portal.workflows.sign-in]\nstart = []\n",
+                "[apps.portal.workflows.sign-in]\npercent = 12.5\nstart = []\n",
+            ),
+            (
+                "[apps.portal]\nx = 1",
+                "[apps.portal]\nx = 1\n\n[apps.portal.workflows.sign-in]\npercent = 12.5\n",
+            ),
+        ] {
+            assert_eq!(set_percent(text, "portal", Some("sign-in"), "12.5").as_deref(), Ok(expected));
+        }
+        let inline = "apps.portal = { workflows = {} }\n";
+        let error = set_percent(inline, "portal", Some("sign-in"), "12.5").expect_err("no room");
+        assert!(error.to_string().starts_with("the percent of portal/sign-in is written"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_edited_says_why() {
         let text = "[apps.portal]\n[apps.shop]\npercent = true\n";
         for (app, percent, message, hint) in [
@@ -225,10 +305,10 @@ mod tests {
                 Some("change it with an editor"),
             ),
         ] {
-            let error = set_percent(text, app, percent).expect_err("cannot be edited");
+            let error = set_percent(text, app, None, percent).expect_err("cannot be edited");
             assert_eq!((error.to_string().as_str(), error.hint()), (message, hint));
         }
-        let error = set_percent("a = 1\nb =\n", "portal", "1").expect_err("not TOML");
+        let error = set_percent("a = 1\nb =\n", "portal", None, "1").expect_err("not TOML");
         assert!(error.to_string().starts_with("line 2: "), "{error}");
     }
 }

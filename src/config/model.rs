@@ -12,13 +12,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::secret::Secret;
+use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
+use crate::decide::pattern::Pattern;
 use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 use crate::decide::ticket::SigningKey;
+use crate::decide::workflow::Workflow;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -195,6 +198,16 @@ pub struct App {
     pub annotate: bool,
     /// What happens to requests whose engine cannot serve.
     pub on_unavailable: OnUnavailable,
+    /// The app's workflows, those of the preset included; at most [`MOST_WORKFLOWS`], no name twice.
+    ///
+    /// [`MOST_WORKFLOWS`]: crate::decide::workflow::MOST_WORKFLOWS
+    pub workflows: Vec<Workflow>,
+    /// Static files, of which a page of one engine may name some that the other does not have.
+    pub assets: Vec<Pattern>,
+    /// Whether the identity provider's answers arrive as POSTs from another site.
+    pub form_post: bool,
+    /// How a signed-in session is known.
+    pub session: Session,
     /// Targeting rules in file order; the first that names a request wins.
     pub targets: Vec<Target>,
     /// Where the subjects of each target came from, in the order of `targets`.
@@ -214,10 +227,26 @@ impl App {
         }
     }
 
+    /// Every share of the app: its own, then those of workflows that name one.
+    pub fn shares(&self) -> impl Iterator<Item = Share> {
+        std::iter::once(self.share).chain(self.workflows.iter().filter_map(|workflow| workflow.share))
+    }
+
     /// Whether browsers get tickets that hold a bucket.
     pub fn mints_tickets(&self) -> bool {
         self.keys.last() == Some(&KeySource::Device)
     }
+}
+
+/// How a signed-in session is known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Session {
+    /// The cookies that hold it.
+    pub cookies: Vec<CookieName>,
+    /// Whether both engines read one session store.
+    pub shared: bool,
+    /// How long a browser is kept on the engine that holds its session; whole seconds.
+    pub lifetime: Duration,
 }
 
 /// Where a target's subjects came from: the rule itself holds them all in one set.

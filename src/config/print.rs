@@ -12,8 +12,10 @@ use crate::config::model::{
     AccessLog, Admin, App, Config, Connections, Limits, Listener, Log, Pool, SubjectList, TicketLifetime,
     TicketSettings, Timeouts,
 };
+use crate::config::print_flow;
 use crate::config::units::{write_duration, write_percent, write_size};
 use crate::config::validate::NO_FILES;
+use crate::decide::bucket::Share;
 use crate::decide::target::Target;
 
 /// Writes a configuration with every default filled in.
@@ -111,6 +113,10 @@ fn app(app: &App, folder: &Path) -> Table {
         share,
         annotate,
         on_unavailable,
+        workflows,
+        assets,
+        form_post,
+        session,
         targets,
         subject_lists,
         classic,
@@ -123,12 +129,20 @@ fn app(app: &App, folder: &Path) -> Table {
     table["salt"] = value(salt);
     table["epoch"] = value(i64::from(*epoch));
     table["keys"] = texts(keys);
-    // As TOML writes it: a whole number where it is one. The digits of a share survive the way through a
-    // float: no two of its 100,001 values are closer than 0.001.
-    let percent = write_percent(*share);
-    table["percent"] = percent.parse::<Value>().map_or_else(|_| value(percent), Item::Value);
+    table["percent"] = percent(*share);
     table["annotate"] = value(*annotate);
     table["on_unavailable"] = value(on_unavailable.as_str());
+    table["assets"] = texts(assets);
+    table["form_post"] = value(*form_post);
+    table["session"] = Item::Table(print_flow::session(session));
+    if !workflows.is_empty() {
+        let mut tables = Table::new();
+        tables.set_implicit(true);
+        for workflow in workflows {
+            tables.insert(&workflow.name, Item::Table(print_flow::workflow(workflow)));
+        }
+        table["workflows"] = Item::Table(tables);
+    }
     table["classic"] = Item::Table(pool(classic));
     table["identity"] = Item::Table(pool(identity));
     if !targets.is_empty() {
@@ -139,6 +153,13 @@ fn app(app: &App, folder: &Path) -> Table {
         table["targets"] = Item::ArrayOfTables(tables);
     }
     table
+}
+
+/// As TOML writes it: a whole number where it is one. The digits of a share survive the way through a float: no two
+/// of its 100,001 values are closer than 0.001.
+pub(super) fn percent(share: Share) -> Item {
+    let percent = write_percent(share);
+    percent.parse::<Value>().map_or_else(|_| value(percent), Item::Value)
 }
 
 fn pool(pool: &Pool) -> Table {
@@ -199,11 +220,11 @@ fn target(target: &Target, list: &SubjectList, folder: &Path) -> Table {
     table
 }
 
-fn texts<T: ToString>(items: &[T]) -> Item {
+pub(super) fn texts<T: ToString>(items: &[T]) -> Item {
     value(items.iter().map(T::to_string).collect::<Array>())
 }
 
-fn duration(duration: Duration) -> Item {
+pub(super) fn duration(duration: Duration) -> Item {
     value(write_duration(duration))
 }
 

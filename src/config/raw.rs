@@ -6,6 +6,7 @@
 use toml::de::DeTable;
 
 use crate::config::problems::{At, Problems};
+use crate::config::raw_flow::{self, RawSession, RawWorkflow};
 use crate::config::reader::{List, TableReader, Written};
 
 const DURATION: &str = "a duration such as \"30s\"";
@@ -92,6 +93,11 @@ pub(super) struct RawApp {
     pub(super) percent: Text,
     pub(super) annotate: Option<Written<bool>>,
     pub(super) on_unavailable: Text,
+    pub(super) preset: Text,
+    pub(super) assets: Texts,
+    pub(super) form_post: Option<Written<bool>>,
+    pub(super) session: RawSession,
+    pub(super) workflows: Option<List<RawWorkflow>>,
     pub(super) classic: Option<RawPool>,
     pub(super) identity: Option<RawPool>,
     pub(super) targets: Option<List<RawTarget>>,
@@ -258,8 +264,9 @@ fn log(reader: Option<TableReader<'_>>) -> RawLog {
 fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
     reader.require("classic", "add its endpoints: classic = { endpoints = [\"http://10.0.0.11:8080\"] }");
     reader.require("identity", "add its endpoints: identity = { endpoints = [\"http://10.0.1.11:8080\"] }");
+    let at = reader.at().clone();
     let raw = RawApp {
-        at: reader.at().clone(),
+        at: at.clone(),
         name,
         hosts: reader.texts("hosts", "an array of hosts such as [\"portal.example.com\"]"),
         salt: reader.text("salt", "a string"),
@@ -268,6 +275,13 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
         percent: reader.quantity("percent", "a percentage such as 12.5 or \"12.5%\""),
         annotate: reader.flag("annotate"),
         on_unavailable: reader.text("on_unavailable", "\"error\" or \"failover\""),
+        preset: reader.text("preset", "\"okta\""),
+        assets: reader.texts("assets", "an array of paths such as [\"/assets/**\"]"),
+        form_post: reader.flag("form_post"),
+        session: raw_flow::session(reader.table("session"), &at),
+        workflows: reader
+            .named_tables("workflows", "a workflow is a table: [apps.NAME.workflows.sign-in]")
+            .map(|list| list.map(|(name, reader)| raw_flow::workflow(name, reader))),
         classic: reader.table("classic").map(pool),
         identity: reader.table("identity").map(pool),
         targets: reader

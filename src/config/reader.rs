@@ -132,6 +132,27 @@ impl<'r> TableReader<'r> {
         Some(List { items: texts, written: array.len(), at })
     }
 
+    /// A string, or an array of strings.
+    pub(super) fn text_or_texts(&mut self, key: &'static str, what: &str) -> Option<List<Written<String>>> {
+        let (value, at) = self.value(key)?;
+        match value {
+            DeValue::Array(array) => {
+                let texts = items(array, &at).filter_map(|(value, at)| self.text_of(value, at, "a string"));
+                Some(List { items: texts.collect(), written: array.len(), at })
+            }
+            _ => self.text_of(value, at.clone(), what).map(|text| List { items: vec![text], written: 1, at }),
+        }
+    }
+
+    /// A date with a time and an offset.
+    pub(super) fn date(&mut self, key: &'static str) -> Option<Written<toml::value::Datetime>> {
+        let (value, at) = self.value(key)?;
+        let DeValue::Datetime(date) = value else {
+            return self.mismatch(&at, "a date such as 2027-03-01T00:00:00Z", value);
+        };
+        Some(Written { value: *date, at })
+    }
+
     /// A table; without one, `None`.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Self> {
         let (value, at) = self.value(key)?;

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(open(&sealer, &SECURE, &good, NOW), Rejection::Signature, "moved to the other cookie");
         assert_eq!(open(&Sealer::new(&[key(1)], "portal", 4, None), &PLAIN, &good, NOW), Rejection::Epoch);
         assert_eq!(open(&sealer, &PLAIN, &good, NOW + 101), Rejection::Expired);
-        assert_eq!(open(&sealer, &PLAIN, &good[..good.len() - 4], NOW), Rejection::Signature, "cut");
+        assert_eq!(open(&sealer, &PLAIN, &good[..good.len() / 4 * 4 - 4], NOW), Rejection::Signature, "cut");
         assert_eq!(open(&sealer, &PLAIN, &good[..40], NOW), Rejection::Malformed, "cut short");
         assert_eq!(open(&sealer, &PLAIN, b"", NOW), Rejection::Malformed);
         assert_eq!(open(&sealer, &PLAIN, &[b'A'; 8192], NOW), Rejection::Malformed);

@@ -12,13 +12,13 @@ use crate::config::model::{
 };
 use crate::config::model::{Connections, Timeouts};
 use crate::decide::balance::{Balance, Weights};
-use crate::decide::decision::{Rules, StateHit};
+use crate::decide::decision::{Rules, SessionRules, StateHit};
 use crate::decide::engine::Engine;
 use crate::decide::headers::Trust;
 use crate::decide::host::HostTable;
 use crate::decide::subject::KeySource;
 use crate::decide::ticket::{Sealer, SigningKey};
-use crate::decide::workflow::parameter;
+use crate::decide::workflow::{Table, parameter};
 use crate::runtime::states::States;
 use crate::upstream::endpoint::Endpoint;
 
@@ -164,9 +164,13 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
         targets: app.targets.clone(),
         sealer: Sealer::new(keys, &app.name, app.epoch, lifetime),
         default: if app.classic.endpoints.is_empty() { Engine::Identity } else { Engine::Classic },
-        table: crate::decide::workflow::Table::default(),
-        session: crate::decide::decision::SessionRules::default(),
-        form_post: false,
+        table: Table::new(app.workflows.clone(), &app.assets),
+        session: SessionRules {
+            cookies: app.session.cookies.clone(),
+            shared: app.session.shared,
+            lifetime: u32::try_from(app.session.lifetime.as_secs()).unwrap_or(u32::MAX),
+        },
+        form_post: app.form_post,
     }
 }
 

@@ -3,11 +3,14 @@
 use crate::config::diff::change::{Cause, Change};
 use crate::config::diff::server::setting;
 use crate::config::diff::targets::{self, Side, has};
-use crate::config::model::{App, Config, Connections, EndpointSpec, OnUnavailable, Pool, Timeouts};
+use crate::config::diff::workflows;
+use crate::config::model::{App, Config, Connections, EndpointSpec, OnUnavailable, Pool, Session, Timeouts};
 use crate::config::units::write_duration;
+use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
 use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
+use crate::decide::pattern::Pattern;
 use crate::decide::subject::KeySource;
 
 pub(super) fn changes(old: &Config, new: &Config, changes: &mut Vec<Change>) {
@@ -37,6 +40,10 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
         share,
         annotate,
         on_unavailable,
+        workflows: _,
+        assets,
+        form_post,
+        session,
         targets: _,
         subject_lists: _,
         classic,
@@ -64,6 +71,22 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
         let anew = salt_differs || keys_differ;
         changes.push(Change::Share { app: app.clone(), from: *share, to: new.app.share, anew });
     }
+    workflows::changes(old.app, new.app, salt_differs || keys_differ, changes);
+    let written = |patterns: &Vec<Pattern>| {
+        let texts: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
+        format!("[{}]", texts.join(", "))
+    };
+    setting(changes, &format!("apps.{app}.assets"), assets, &new.app.assets, written);
+    setting(changes, &format!("apps.{app}.form_post"), form_post, &new.app.form_post, bool::to_string);
+    let Session { cookies, shared, lifetime } = session;
+    let key = |name: &str| format!("apps.{app}.session.{name}");
+    let names = |cookies: &Vec<CookieName>| {
+        let names: Vec<&str> = cookies.iter().map(CookieName::as_str).collect();
+        format!("[{}]", names.join(", "))
+    };
+    setting(changes, &key("cookies"), cookies, &new.app.session.cookies, names);
+    setting(changes, &key("shared"), shared, &new.app.session.shared, bool::to_string);
+    setting(changes, &key("lifetime"), lifetime, &new.app.session.lifetime, |life| write_duration(*life));
     targets::changes(old, new, changes);
     setting(changes, &format!("apps.{app}.annotate"), annotate, &new.app.annotate, bool::to_string);
     let shown = |policy: &OnUnavailable| policy.as_str().to_owned();

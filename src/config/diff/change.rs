@@ -167,6 +167,15 @@ pub enum Change {
         /// Whether somebody whom no list names may lose the Identity engine.
         may_move_back: bool,
     },
+    /// A workflow; its share is told by itself.
+    Workflow {
+        /// Which app.
+        app: String,
+        /// Its name.
+        workflow: String,
+        /// What is different.
+        change: WorkflowChange,
+    },
     /// What the rules' changes do to the subjects that they list, counted.
     Listed {
         /// Which app.
@@ -251,6 +260,17 @@ pub enum TargetChange {
     Changed(Vec<&'static str>),
 }
 
+/// How a workflow differs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WorkflowChange {
+    /// It is new.
+    Added,
+    /// It is gone, and its pins with it.
+    Removed,
+    /// These keys of it differ.
+    Changed(Vec<&'static str>),
+}
+
 impl Change {
     /// What it does to people.
     pub fn verdict(&self) -> Verdict {
@@ -263,6 +283,7 @@ impl Change {
             | Self::Workers { .. }
             | Self::Setting { .. }
             | Self::HostAdded { .. }
+            | Self::Workflow { .. }
             | Self::EndpointAdded { .. }
             | Self::EndpointRemoved { .. }
             | Self::EndpointWeight { .. }
@@ -316,6 +337,7 @@ impl Change {
             | Self::AppAdded { .. }
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
+            | Self::Workflow { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
             | Self::Reshuffled { .. }
@@ -373,6 +395,7 @@ impl Change {
             | Self::AppAdded { .. }
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
+            | Self::Workflow { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
             | Self::Reshuffled { .. }

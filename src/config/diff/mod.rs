@@ -7,12 +7,13 @@ mod change;
 mod server;
 mod show;
 mod targets;
+mod workflows;
 
 use std::fmt;
 
 use crate::config::model::Config;
 
-pub use change::{Applies, Cause, Change, SigningChange, TargetChange, Verdict};
+pub use change::{Applies, Cause, Change, SigningChange, TargetChange, Verdict, WorkflowChange};
 pub use targets::{Moves, moves};
 
 /// Everything that an edit changes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::diff::change::{Cause, Change, SigningChange, TargetChange};
+use crate::config::diff::change::{Cause, Change, SigningChange, TargetChange, WorkflowChange};
 use crate::config::diff::targets::Moves;
 use crate::decide::host::HostPattern;
 
@@ -81,6 +81,13 @@ impl fmt::Display for Change {
                 }
                 formatter.write_str(MAY[usize::from(*may_move_back)])
             }
+            Self::Workflow { app, workflow, change } => match change {
+                WorkflowChange::Added => write!(formatter, "{app}/{workflow} added"),
+                WorkflowChange::Removed => write!(formatter, "{app}/{workflow} removed: its flow pins end"),
+                WorkflowChange::Changed(fields) => {
+                    write!(formatter, "{app}/{workflow} changed: {}", fields.join(", "))
+                }
+            },
             Self::TargetOrder { app, may_move_back } => {
                 write!(formatter, "{app} targets in another order{}", MAY[usize::from(*may_move_back)])
             }

@@ -131,10 +131,10 @@ pub(super) fn changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
 
 /// Whether anybody can be on this engine, by share or by rule.
 pub(super) fn has(engine: Engine, app: &App) -> bool {
-    let by_share = match engine {
-        Engine::Classic => app.share != Share::WHOLE,
-        Engine::Identity => app.share != Share::NONE,
-    };
+    let by_share = app.shares().any(|share| match engine {
+        Engine::Classic => share != Share::WHOLE,
+        Engine::Identity => share != Share::NONE,
+    });
     by_share || app.targets.iter().any(|target| target.engine == engine)
 }
 

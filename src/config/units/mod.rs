@@ -4,6 +4,7 @@
 //! refused says why, and mostly what to write instead.
 
 mod address;
+mod date;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::config::problems::excerpt;
 use crate::decide::bucket::Share;
 
 pub use address::{bind_address, endpoint_url, host_port, network};
+pub use date::{moment, write_moment};
 
 /// Why a text is not what it should be.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -1,17 +1,22 @@
 //! The rules of an app: its name, hosts and share, and that no request is left without endpoints.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::config::model::{App, OnUnavailable, Pool};
+use crate::config::model::{App, OnUnavailable, Pool, Session};
+use crate::config::preset;
 use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawApp, RawPool, Text, Texts};
+use crate::config::raw_flow::RawSession;
 use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::target::{Setting, targets};
-use crate::config::validate::{Context, keys, pool};
+use crate::config::validate::{Context, keys, pool, workflow};
+use crate::decide::answer::CookieName;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
+use crate::decide::pattern::Pattern;
 use crate::decide::target::Target;
 
 /// The metric label of whatever belongs to no app.
@@ -43,6 +48,11 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         percent,
         annotate,
         on_unavailable,
+        preset,
+        assets,
+        form_post,
+        session,
+        workflows,
         classic,
         identity,
         targets: raw_targets,
@@ -63,9 +73,21 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     let on_unavailable_at = on_unavailable.as_ref().map(|written| written.at.clone());
     let on_unavailable = self::on_unavailable(context, &on_unavailable);
 
+    let presets = [("okta", true)];
+    let has_preset = context.choice(&preset, &presets, false);
+    let workflows = workflow::workflows(context, workflows, has_preset);
+    workflow::order(context, &at, &workflows, share.unwrap_or(Share::NONE));
+    let assets = workflow::patterns(context, &assets).unwrap_or_else(|| {
+        let texts = if has_preset { preset::ASSETS } else { &[] };
+        texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
+    });
+    let session = self::session(context, session, has_preset, !workflows.is_empty());
+
     let empty = [emptiness(&classic), emptiness(&identity)];
     if let Some(share) = share {
-        empty_pools(context, &at, &empty, share, &targets);
+        let own = workflows.iter().filter_map(|workflow| workflow.share);
+        let shares: Vec<Share> = std::iter::once(share).chain(own).collect();
+        empty_pools(context, &at, &empty, &shares, &targets);
     }
     if let (OnUnavailable::Failover, Some(at)) = (on_unavailable, on_unavailable_at)
         && empty.iter().any(Option::is_some)
@@ -84,11 +106,39 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         share: share.unwrap_or(Share::NONE),
         annotate: context.flag(&annotate, false),
         on_unavailable,
+        workflows,
+        assets,
+        form_post: context.flag(&form_post, false),
+        session,
         targets,
         subject_lists,
         classic: classic?,
         identity: identity?,
     })
+}
+
+fn session(context: &Context<'_, '_>, raw: RawSession, has_preset: bool, has_workflows: bool) -> Session {
+    let RawSession { at, cookies, shared, lifetime } = raw;
+    let shared = context.flag(&shared, false);
+    let names: Vec<CookieName> = match &cookies {
+        Some(list) => list.items.iter().filter_map(|item| workflow::cookie(context, item)).collect(),
+        None if has_preset => {
+            preset::SESSION_COOKIES.iter().filter_map(|text| CookieName::parse(text)).collect()
+        }
+        None => Vec::new(),
+    };
+    if names.is_empty() && has_workflows && !shared {
+        let message = "no session cookie is named: nobody is kept on the engine where they signed in";
+        let at = At { key: format!("{}.cookies", at.key), ..at };
+        context.problems.missing_warning(&at, message, "add [apps.NAME.session] cookies = [\"connect.sid\"]");
+    }
+    let life = context.timeout(&lifetime, Duration::from_secs(24 * 60 * 60));
+    if let Some(text) = &lifetime
+        && (life < Duration::from_secs(60) || life.subsec_nanos() != 0 || life.as_secs() > 400 * 24 * 60 * 60)
+    {
+        context.error(&text.at, "lifetime must be whole seconds, from 60s to 400d", "");
+    }
+    Session { cookies: names, shared, lifetime: life }
 }
 
 fn app_name(context: &Context<'_, '_>, name: &Written<String>) {
@@ -178,7 +228,7 @@ fn empty_pools(
     context: &Context<'_, '_>,
     app: &At,
     empty: &[Option<At>; 2],
-    share: Share,
+    shares: &[Share],
     targets: &[Target],
 ) {
     if let [Some(_), Some(_)] = empty {
@@ -188,13 +238,13 @@ fn empty_pools(
     for engine in Engine::BOTH {
         let Some(at) = &empty[engine.index()] else { continue };
         let (needed, allowed) = match engine {
-            Engine::Classic => (share != Share::WHOLE, "100"),
-            Engine::Identity => (share != Share::NONE, "0"),
+            Engine::Classic => (shares.iter().find(|share| **share != Share::WHOLE), "100"),
+            Engine::Identity => (shares.iter().find(|share| **share != Share::NONE), "0"),
         };
-        if needed {
+        if let Some(share) = needed {
             context.error(
                 at,
-                format!("{engine} has no endpoints, but percent is {}", units::write_percent(share)),
+                format!("{engine} has no endpoints, but percent is {}", units::write_percent(*share)),
                 format!("{engine} can be empty only where percent is {allowed}"),
             );
         }

@@ -10,6 +10,7 @@ mod pool;
 mod secrets;
 mod server;
 mod target;
+mod workflow;
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;

@@ -63,8 +63,15 @@ impl Metrics {
     /// Shows the shares of this configuration; whatever it does not name any more is shown by one more scrape.
     /// To be called before workers learn of the configuration: numbers they ask for must be named by then.
     pub fn take_up(&self, config: &Config) {
-        let shares = config.apps.iter().map(|app| ((app.name.as_str().into(), NONE), app.share.ratio()));
-        *lock(&self.shared.shares) = shares.collect();
+        let mut shares = BTreeMap::new();
+        for app in &config.apps {
+            shares.insert((app.name.as_str().into(), NONE.into()), app.share.ratio());
+            for workflow in &app.workflows {
+                let share = workflow.share.unwrap_or(app.share);
+                shares.insert((app.name.as_str().into(), workflow.name.as_str().into()), share.ratio());
+            }
+        }
+        *lock(&self.shared.shares) = shares;
         self.retain(Current::of(config));
     }
 
@@ -136,7 +143,7 @@ impl Current {
 pub(in crate::telemetry) struct Shared {
     current: Mutex<Option<Current>>,
     endpoints: Mutex<BTreeMap<EndpointKey, Arc<SharedEndpoint>>>,
-    shares: Mutex<BTreeMap<(Box<str>, &'static str), f64>>,
+    shares: Mutex<BTreeMap<(Box<str>, Box<str>), f64>>,
     pub(in crate::telemetry) config: Mutex<Running>,
     pub(in crate::telemetry) reloads: [SharedCounter; ReloadResult::COUNT],
     pub(in crate::telemetry) panics: SharedCounter,

@@ -15,7 +15,7 @@ fn an_example_is_edited_in_place() {
         let text = fs::read_to_string(&example).expect("an example");
         let config = load(&example, None).expect("an example").config;
         for app in &config.apps {
-            let edited = set_percent(&text, &app.name, "12.345").expect("can be edited");
+            let edited = set_percent(&text, &app.name, None, "12.345").expect("can be edited");
             let changed: Vec<_> = text.lines().zip(edited.lines()).filter(|(old, new)| old != new).collect();
             assert_eq!(changed.len(), 1, "{changed:?}");
             assert_eq!(text.lines().count(), edited.lines().count());
@@ -30,7 +30,7 @@ proptest! {
     #[test]
     fn any_text_is_answered(text in any::<String>()) {
         let _ = parse(&text, "cutover.toml", &files());
-        let _ = set_percent(&text, "portal", "10");
+        let _ = set_percent(&text, "portal", None, "10");
     }
 
     /// Texts that are nearly right reach much further than random ones.
@@ -49,8 +49,8 @@ proptest! {
             Ok(loaded) => assert_round_trip(&loaded),
             Err(rejected) => prop_assert!(!rejected.to_string().is_empty()),
         }
-        if let Ok(edited) = set_percent(&text, "portal", "10") {
-            let again = set_percent(&edited, "portal", "10");
+        if let Ok(edited) = set_percent(&text, "portal", None, "10") {
+            let again = set_percent(&edited, "portal", None, "10");
             prop_assert_eq!(again.as_deref(), Ok(edited.as_str()));
         }
     }
@@ -78,7 +78,7 @@ proptest! {
             2 => format!("{before}{newline}apps = {{ portal = {{ y = 1, percent = {percent} }} }}{after}{newline}"),
             _ => format!("{before}{newline}\"apps\" . 'portal' . percent = {percent}{newline}{newline}{after}"),
         };
-        let edited = set_percent(&text(&number(old)), "portal", &format!("{}%", number(new)));
+        let edited = set_percent(&text(&number(old)), "portal", None, &format!("{}%", number(new)));
         prop_assert_eq!(edited, Ok(text(&number(new))));
     }
 }
