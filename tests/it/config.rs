@@ -174,6 +174,13 @@ keys = ["device"]
 percent = 0
 annotate = false
 on_unavailable = "error"
+assets = []
+form_post = false
+
+[apps.portal.session]
+cookies = []
+shared = false
+lifetime = "24h"
 
 [apps.portal.classic]
 endpoints = ["http://10.0.0.11:8080"]

@@ -84,10 +84,9 @@ fn workflow(context: &Context<'_, '_>, raw: RawWorkflow, base: Option<&PresetWor
         read.or_else(|| base.as_ref().map(|base| of(base).clone())).unwrap_or_default()
     };
     let pin = self::pin(context, pin, base.as_ref().map(|base| base.pin));
-    if success.as_ref().is_some_and(List::is_empty) {
-        let at = success.as_ref().map_or(&name.at, |list| &list.at);
+    for list in success.iter().filter(|list| list.is_empty()) {
         let hint = "leave the key out to end it with a redirect to a page outside the workflow";
-        context.problems.warning(at, "nothing ends this workflow well", hint);
+        context.error(&list.at, "nothing could end this workflow well", hint);
     }
     let endings = |list: Option<List<RawEnding>>| -> Option<Vec<Ending>> {
         list.map(|list| list.items.into_iter().filter_map(|raw| ending(context, raw)).collect())

@@ -103,7 +103,7 @@ fn set_refuses_what_the_server_would_refuse_and_writes_nothing() {
         (&["protal", "5"], "error: cutover.toml: there is no app `protal`\n  hint: did you mean `portal`?\n"),
         (
             &["portal/sign-in", "5"],
-            "error: portal has no workflow sign-in: this version splits whole apps\n  hint: cutover set portal 5\n",
+            "error: portal has no workflow sign-in\n  hint: portal has none: add preset = \"okta\", or ",
         ),
         (&["portal", "5", "--config", "broken.toml"], "error: `listeners` is missing\n"),
         (&["portal", "5", "--config", "one_engine.toml"], "error: "),
