@@ -13,6 +13,7 @@ use cutover::decide::decision::Question;
 use cutover::decide::headers::Seen;
 use cutover::decide::identify::identify;
 use cutover::decide::subject::{KeySource, SubjectKey, SubjectKind};
+use cutover::decide::workflow::Place;
 use cutover_fuzz::{SPACE, all, first_line, headers, percent_decode, trim};
 use http::{HeaderMap, HeaderName, Method};
 use libfuzzer_sys::fuzz_target;
@@ -86,6 +87,8 @@ fuzz_target!(|data: &[u8]| {
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         peer_is_trusted,
         secure: false,
+        place: Place::default(),
+        state: None,
     };
     let found = identify(&keys, &question);
     let expected = keys

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use cutover::decide::bucket::Bucket;
 use cutover::decide::cookies::{CookieNames, PLAIN, SECURE};
-use cutover::decide::ticket::{Rejection, Sealer, SigningKey, Ticket};
+use cutover::decide::engine::Engine;
+use cutover::decide::ticket::{Rejection, Sealer, SessionPin, SigningKey, Ticket};
 use libfuzzer_sys::fuzz_target;
 
 const APPS: [&str; 2] = ["portal", "shop"];
@@ -75,7 +76,19 @@ fuzz_target!(|data: &[u8]| {
     }
     let Some(bucket) = Bucket::new(number(12) % 100_000) else { return };
     let by = 1 + (control[0] >> 4 & 3);
-    let ticket = Ticket { bucket, follows_user: control[1] & 1 != 0, issued, is_current: by == 1 };
+    let engine = |bit: u8| if control[1] & bit != 0 { Engine::Identity } else { Engine::Classic };
+    let ticket = Ticket {
+        bucket: (control[1] & 4 == 0).then_some(bucket),
+        follows_user: control[1] & 1 != 0,
+        session: (control[1] & 8 != 0).then(|| SessionPin {
+            engine: engine(16),
+            made: issued,
+            endpoint: issued,
+        }),
+        last: (control[1] & 32 != 0).then(|| engine(64)),
+        issued,
+        is_current: by == 1,
+    };
     let line = Sealer::new(&[key(by)], APPS[app], epoch, life).set_cookie(names, &ticket).expect("a key");
     let sealed = value(&line);
 

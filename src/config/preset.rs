@@ -8,6 +8,8 @@ pub(super) struct PresetWorkflow {
     pub(super) name: &'static str,
     pub(super) start: &'static [&'static str],
     pub(super) steps: &'static [&'static str],
+    /// Steps that are this workflow's alone.
+    pub(super) own_steps: &'static [&'static str],
     pub(super) callback: &'static [&'static str],
     /// Path, parameters, engine.
     pub(super) landing: &'static [(Option<&'static str>, &'static [&'static str], &'static str)],
@@ -63,6 +65,8 @@ pub(super) const OKTA: [PresetWorkflow; 4] = [
             "GET|POST /{unlock,unlockaccount,unlock-account,unlock_account}",
         ],
         steps: STEPS,
+        // The form behind a link is often sent to the link's own path.
+        own_steps: &["/{reset-password,resetpassword}/*", "/signin/{reset-password,recovery,user-unlock}/*"],
         callback: CALLBACK,
         landing: &[
             (Some("GET /{reset-password,resetpassword}/*"), &[], "classic"),
@@ -83,6 +87,7 @@ pub(super) const OKTA: [PresetWorkflow; 4] = [
             "GET|POST /signin/register",
         ],
         steps: STEPS,
+        own_steps: &["/activate/**", "/welcome/*"],
         callback: CALLBACK,
         landing: &[
             (Some("GET /activate/**"), &[], "cohort"),
@@ -103,6 +108,7 @@ pub(super) const OKTA: [PresetWorkflow; 4] = [
             "GET|POST /oauth2/authorization/*",
         ],
         steps: STEPS,
+        own_steps: &[],
         callback: CALLBACK,
         landing: &[
             (None, &["interaction_code"], "identity"),
@@ -126,6 +132,7 @@ pub(super) const OKTA: [PresetWorkflow; 4] = [
             "GET /account/postsignout",
             "GET /{loggedout,logged_out}",
         ],
+        own_steps: &[],
         callback: &[],
         landing: &[],
         failure: &[],

@@ -165,13 +165,18 @@ impl Journey {
             return;
         }
         let is_real = *question.method != Method::HEAD && !is_prefetch(question.headers);
+        let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
+        // A `state` that the flow's own engine issued says nothing new.
+        let is_its_own = |pin: &FlowPin| {
+            question.state.is_some_and(|hit| hit.engine == pin.engine)
+                && by_state.is_none_or(|at| self.workflow == Some(at))
+        };
         if let Some(pin) = self.pinned
-            && reason == Reason::Flow
+            && (reason == Reason::Flow || (reason == Reason::State && is_its_own(&pin)))
         {
             self.goes_on(question, entry, pin, is_real);
             return;
         }
-        let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
         let by_path = entry.start.or(place.landing.map(|(at, _)| at));
         let only = |set: u32| (set.count_ones() == 1).then(|| set.trailing_zeros() as u8);
         let may_begin = entry.loads_page || !matches!(*question.method, Method::GET | Method::OPTIONS);
@@ -203,12 +208,11 @@ impl Journey {
         if is_real && !pin.counted {
             pin.counted = true;
             self.tell(workflow, pin.engine, FlowChange::Started);
-        } else if begins_anew {
+        }
+        if begins_anew {
             let took = entry.now.saturating_sub(pin.began);
             self.tell(workflow, pin.engine, FlowChange::Ended(FlowOutcome::Replaced, took));
             self.tell(workflow, pin.engine, FlowChange::Started);
-        }
-        if begins_anew {
             pin.began = entry.now;
         }
         self.flows.touch(pin, entry.now);

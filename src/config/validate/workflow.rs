@@ -130,7 +130,7 @@ fn of_preset(base: &PresetWorkflow) -> Workflow {
     Workflow {
         name: base.name.to_owned(),
         start: patterns(base.start),
-        steps: patterns(base.steps),
+        steps: [patterns(base.steps), patterns(base.own_steps)].concat(),
         callback: patterns(base.callback),
         landing: landing.collect(),
         success: Vec::new(),
