@@ -88,7 +88,7 @@ impl Flows {
     }
 
     pub(super) fn read(bytes: &[u8], is_current: bool) -> Option<Self> {
-        if bytes.is_empty() || bytes.len() % PIN != 0 || bytes.len() > MOST_FLOWS * PIN {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(PIN) || bytes.len() > MOST_FLOWS * PIN {
             return None;
         }
         let pins = bytes.chunks_exact(PIN).map(|pin| {
@@ -218,7 +218,9 @@ mod tests {
         let bytes = flows.write();
         let read = Flows::read(&bytes, true).expect("ours");
         assert!(read.iter().eq(flows.iter()) && !read.is_due());
-        for length in (0..=5 * PIN).filter(|length| length % PIN != 0 || *length == 0 || *length > 4 * PIN) {
+        for length in
+            (0..=5 * PIN).filter(|length| !length.is_multiple_of(PIN) || *length == 0 || *length > 4 * PIN)
+        {
             assert_eq!(Flows::read(&vec![0; length], true), None, "{length} bytes");
         }
     }

@@ -30,6 +30,9 @@ pub use crate::telemetry::metrics::shard::{
 /// An endpoint by app, engine and URL.
 type EndpointKey = (Box<str>, Engine, Box<str>);
 
+/// A workflow by app and name.
+type WorkflowKey = (Box<str>, Box<str>);
+
 /// All numbers of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -143,7 +146,7 @@ impl Current {
 pub(in crate::telemetry) struct Shared {
     current: Mutex<Option<Current>>,
     endpoints: Mutex<BTreeMap<EndpointKey, Arc<SharedEndpoint>>>,
-    shares: Mutex<BTreeMap<(Box<str>, Box<str>), f64>>,
+    shares: Mutex<BTreeMap<WorkflowKey, f64>>,
     pub(in crate::telemetry) config: Mutex<Running>,
     pub(in crate::telemetry) reloads: [SharedCounter; ReloadResult::COUNT],
     pub(in crate::telemetry) panics: SharedCounter,

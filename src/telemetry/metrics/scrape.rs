@@ -17,7 +17,7 @@ use crate::telemetry::metrics::process::Process;
 use crate::telemetry::metrics::shard::{
     AppMetrics, EndpointMetrics, LANES, ListenerMetrics, NONE, Routed, SharedEndpoint, WorkflowMetrics,
 };
-use crate::telemetry::metrics::{Current, EndpointKey, Metrics};
+use crate::telemetry::metrics::{Current, EndpointKey, Metrics, WorkflowKey};
 
 /// What the configuration no longer names and a scrape has shown for the last time.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Leaving {
 struct Picture {
     apps: BTreeMap<Box<str>, Vec<Arc<AppMetrics>>>,
     /// By app and workflow.
-    workflows: BTreeMap<(Box<str>, Box<str>), Vec<Arc<WorkflowMetrics>>>,
+    workflows: BTreeMap<WorkflowKey, Vec<Arc<WorkflowMetrics>>>,
     endpoints: BTreeMap<EndpointKey, EndpointPicture>,
     listeners: BTreeMap<Box<str>, Vec<Arc<ListenerMetrics>>>,
 }

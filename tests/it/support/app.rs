@@ -127,7 +127,6 @@ impl Memory {
                     let state = self.begin(&id);
                     Answer::to(format!("{path}?state={state}"))
                 }
-                (_, true, None) => return self.refuse("sign-in"),
             },
             "/challenge-authenticator/okta_email" if identity && is_known => {
                 let state = state.expect("known");
