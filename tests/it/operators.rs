@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -121,7 +122,17 @@ pub(crate) fn eventually<T>(what: &str, mut happens: impl FnMut() -> Option<T>) 
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and stays so: below those that the system gives to whoever asks for any (32768 and up on
+/// Linux), and each only once in a run. Runs side by side begin at different places.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    for _ in 0..10_000 {
+        let place = start.wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst)) % 12_000;
+        let port = 20_000 + u16::try_from(place).expect("below 12,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port from 20000 to 32000");
 }

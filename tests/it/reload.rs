@@ -280,6 +280,14 @@ fn a_request_finishes_on_the_generation_that_it_began_with() {
     assert_eq!(client.get("/").send().text(), "new", "and the next one on the newest");
 }
 
+struct StopOnDrop<'s>(&'s AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn twenty_reloads_under_sixty_four_connections_fail_not_one_request() {
     let (classic, identity) = engines();
@@ -300,6 +308,8 @@ fn twenty_reloads_under_sixty_four_connections_fail_not_one_request() {
                 }
             });
         }
+        // Also when an edit fails: the clients would go on for ever.
+        let _stops = StopOnDrop(&stop);
         let more = format!("[[listeners]]\nbind = \"127.0.0.1:{port}\"\n[admin]");
         for number in 0..20 {
             let before = served.load(Ordering::SeqCst);
@@ -310,7 +320,6 @@ fn twenty_reloads_under_sixty_four_connections_fail_not_one_request() {
             });
             eventually("the load goes on", || (served.load(Ordering::SeqCst) > before + 64).then_some(()));
         }
-        stop.store(true, Ordering::SeqCst);
     });
     assert_eq!(proxy.metric(GENERATION), 21.0);
     assert_eq!(
