@@ -14,7 +14,10 @@ use cutover::decide::headers::Seen;
 use cutover::decide::subject::{KeySource, SubjectKey};
 use cutover::decide::target::{Subjects, Target};
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
-use cutover::decide::workflow::Table;
+use cutover::config::files::NamedFiles;
+use cutover::config::parse;
+use cutover::decide::flow::{FlowPin, Flows};
+use cutover::decide::workflow::{Table, hash_of};
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -73,17 +76,33 @@ impl Scene {
         Self { rules, headers, moment }
     }
 
+    /// The workflows of the Okta preset, as a configuration has them, and a session cookie.
+    fn with_preset(mut self) -> Self {
+        let text = "[[listeners]]\nbind = \"127.0.0.1:0\"\n[apps.portal]\npreset = \"okta\"\n\
+            classic.endpoints = [\"http://127.0.0.1:1\"]\nidentity.endpoints = [\"http://127.0.0.1:2\"]\n";
+        let loaded = parse(text, "bench.toml", &NamedFiles::default()).expect("a configuration");
+        let app = &loaded.config.apps[0];
+        self.rules.table = Table::new(app.workflows.clone(), &app.assets);
+        self.rules.session =
+            SessionRules { cookies: app.session.cookies.clone(), shared: false, lifetime: 86_400 };
+        self
+    }
+
     fn decide(&self) -> Decision {
+        self.decide_at("/")
+    }
+
+    fn decide_at(&self, path: &str) -> Decision {
         let question = Question {
             method: &Method::GET,
-            path: "/",
+            path,
             query: None,
             headers: &self.headers,
             seen: Seen::of(&self.headers),
             client: IpAddr::from([198, 51, 100, 7]),
             peer_is_trusted: false,
             secure: false,
-            place: self.rules.table.place(&Method::GET, "/", None),
+            place: self.rules.table.place(&Method::GET, black_box(path), None),
             state: None,
         };
         decide(black_box(&self.rules), black_box(&question), self.moment)
@@ -119,6 +138,32 @@ fn a_user_with_a_signed_ticket(bencher: Bencher<'_, '_>) {
         format!("uid=user-1; {}", ticket_of(sealer, moment, bucket, true))
     });
     bencher.bench(|| scene.decide());
+}
+
+#[divan::bench]
+fn a_user_with_a_signed_ticket_and_the_okta_preset(bencher: Bencher<'_, '_>) {
+    let scene = Scene::new(|sealer, moment| {
+        let bucket = Bucket::of("portal-2026", &SubjectKey::new("user-1").expect("not empty"));
+        format!("uid=user-1; {}", ticket_of(sealer, moment, bucket, true))
+    });
+    let scene = scene.with_preset();
+    bencher.bench(|| scene.decide());
+}
+
+/// The dearest request: a step of a flow, with ticket, flow pin and session cookie.
+#[divan::bench]
+fn a_step_of_a_flow_with_the_okta_preset(bencher: Bencher<'_, '_>) {
+    let scene = Scene::new(|sealer, moment| {
+        let bucket = Bucket::of("portal-2026", &SubjectKey::new("user-1").expect("not empty"));
+        let now = u32::try_from(moment.wall).expect("before 2106");
+        let mut flows = Flows::default();
+        flows.open(FlowPin { counted: true, ..FlowPin::new(hash_of("sign-in"), Engine::Identity, now) });
+        let line = sealer.set_flow_cookie(&PLAIN, &flows, false).expect("a key");
+        let flow = line.split(';').next().expect("a cookie");
+        format!("uid=user-1; connect.sid=s; {}; {flow}", ticket_of(sealer, moment, bucket, true))
+    });
+    let scene = scene.with_preset();
+    bencher.bench(|| scene.decide_at("/challenge-authenticator/okta_email"));
 }
 
 #[divan::bench]
