@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod explain;
 mod keygen;
+mod link;
 mod plan;
 mod render;
 mod run;
@@ -40,6 +41,7 @@ enum Verb {
     Plan(plan::Args),
     Explain(explain::Args),
     Set(set::Args),
+    Link(link::Args),
     Status(status::Args),
     Keygen(keygen::Args),
 }
@@ -61,6 +63,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Verb::Plan(args) => plan::run(&args, json),
         Verb::Explain(args) => explain::run(args, json),
         Verb::Set(args) => set::run(&args, json),
+        Verb::Link(args) => link::run(&args, json),
         Verb::Status(args) => status::run(&args, json),
         Verb::Keygen(args) => keygen::run(&args, json),
     };

@@ -12,15 +12,22 @@ pub struct CookieNames {
     pub ticket: &'static str,
     /// The flow pins.
     pub flow: &'static str,
+    /// The tester token.
+    pub tester: &'static str,
     /// Whether cookies carry `Secure`, which the `__Host-` prefix demands (RFC 6265bis 4.1.3.2).
     pub secure: bool,
 }
 
 /// For clients that reach us over TLS, our own or that of a trusted proxy.
-pub const SECURE: CookieNames =
-    CookieNames { ticket: "__Host-cutover", flow: "__Host-cutover-flow", secure: true };
+pub const SECURE: CookieNames = CookieNames {
+    ticket: "__Host-cutover",
+    flow: "__Host-cutover-flow",
+    tester: "__Host-cutover-tester",
+    secure: true,
+};
 /// For clients on plain HTTP, where a `Secure` cookie would never come back.
-pub const PLAIN: CookieNames = CookieNames { ticket: "cutover", flow: "cutover-flow", secure: false };
+pub const PLAIN: CookieNames =
+    CookieNames { ticket: "cutover", flow: "cutover-flow", tester: "cutover-tester", secure: false };
 
 impl CookieNames {
     /// The names for a client's scheme.

@@ -19,7 +19,7 @@ use crate::decide::journey::{Entry, Journey, journey};
 use crate::decide::presented::Presented;
 use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
-use crate::decide::ticket::{Rejection, Sealer, SessionPin, Ticket};
+use crate::decide::ticket::{Rejection, Sealer, SessionPin, Tester, Ticket};
 use crate::decide::workflow::{LandingEngine, Place, SIGN_OUT, Table};
 
 /// What decides the requests of one app.
@@ -119,6 +119,8 @@ pub struct StateHit {
 /// Why an engine was chosen: the name of the row.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
+    /// The browser holds a valid tester token of this app.
+    Override,
     /// A workflow path carries a `state` that an engine was seen to issue.
     State,
     /// A live flow pin holds the path, or the page that asks.
@@ -139,7 +141,8 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of [`Reason::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Override,
         Self::State,
         Self::Flow,
         Self::Landing,
@@ -153,6 +156,7 @@ impl Reason {
     /// The name in metrics, logs and headers.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Override => "override",
             Self::State => "state",
             Self::Flow => "flow",
             Self::Landing => "landing",
@@ -201,7 +205,12 @@ impl Decision {
             Reason::Target | Reason::Cohort | Reason::Default => {
                 place.callback == 0 && place.landing.is_none()
             }
-            Reason::State | Reason::Flow | Reason::Landing | Reason::Session | Reason::Failover => false,
+            Reason::Override
+            | Reason::State
+            | Reason::Flow
+            | Reason::Landing
+            | Reason::Session
+            | Reason::Failover => false,
         }
     }
 
@@ -229,6 +238,8 @@ pub struct Trail {
     pub ticket: TicketState,
     /// Whether the request loads a page.
     pub loads_page: bool,
+    /// What the browser's tester token was.
+    pub tester: Option<Result<Tester, Rejection>>,
     /// What the path is in the app's workflows.
     pub place: Place,
     /// Who issued the `state` that the request carries.
@@ -314,7 +325,10 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     let mut journey = journey(rules, question, &presented, &entry);
     let pinned = journey.as_ref().and_then(|journey| journey.pinned);
     let landing = place.landing.and_then(|landing| rules.table.landing(landing).owner(moment.wall));
-    let (engine, reason, endpoint) = if let Some(hit) = question.state.filter(|_| place.is_in_workflow()) {
+    let tester = presented.tester(&rules.sealer, moment.wall);
+    let (engine, reason, endpoint) = if let Some(Ok(tester)) = tester {
+        (tester.engine, Reason::Override, 0)
+    } else if let Some(hit) = question.state.filter(|_| place.is_in_workflow()) {
         (hit.engine, Reason::State, hit.endpoint)
     } else if let Some(pin) = pinned {
         (pin.engine, Reason::Flow, pin.endpoint)
@@ -337,6 +351,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
         subject,
         ticket,
         loads_page,
+        tester,
         place,
         state: question.state,
         session,

@@ -183,8 +183,12 @@ impl Journey {
         let (workflow, begins) = match reason {
             Reason::State => (by_state.or(self.workflow), Begins::IfAccepted),
             Reason::Landing => (place.landing.map(|(at, _)| at), Begins::IfAccepted),
-            Reason::Session | Reason::Target | Reason::Cohort if may_begin => (by_path, Begins::Always),
-            Reason::Session | Reason::Target | Reason::Cohort | Reason::Default => (by_path, Begins::No),
+            Reason::Override | Reason::Session | Reason::Target | Reason::Cohort if may_begin => {
+                (by_path, Begins::Always)
+            }
+            Reason::Override | Reason::Session | Reason::Target | Reason::Cohort | Reason::Default => {
+                (by_path, Begins::No)
+            }
             Reason::Flow | Reason::Failover => (self.workflow, Begins::No),
         };
         self.workflow = workflow.or_else(|| only(place.workflows()));

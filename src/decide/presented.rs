@@ -8,7 +8,7 @@ use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::TicketState;
 use crate::decide::flow::Flows;
 use crate::decide::seal::Rejection;
-use crate::decide::ticket::Sealer;
+use crate::decide::ticket::{Sealer, Tester};
 
 /// At most this many cookies of one of our names are tried: a browser that was given a bad one for another path
 /// sends both, and the bad one must not shadow ours; more are somebody playing.
@@ -19,6 +19,7 @@ const TRIED: usize = 4;
 pub struct Presented<'a> {
     tickets: [Option<&'a [u8]>; TRIED],
     flows: [Option<&'a [u8]>; TRIED],
+    testers: [Option<&'a [u8]>; TRIED],
     /// Whether one of the app's session cookies is there, and not empty.
     pub has_session: bool,
 }
@@ -34,6 +35,8 @@ impl<'a> Presented<'a> {
                         keep(&mut presented.tickets, value);
                     } else if name == names.flow.as_bytes() {
                         keep(&mut presented.flows, value);
+                    } else if name == names.tester.as_bytes() {
+                        keep(&mut presented.testers, value);
                     }
                 } else if !presented.has_session && !value.is_empty() {
                     presented.has_session = session.iter().any(|wanted| wanted.matches(name));
@@ -55,6 +58,11 @@ impl<'a> Presented<'a> {
             Some(Ok(ticket)) => TicketState::Valid(ticket),
             Some(Err(rejection)) => TicketState::Rejected(rejection),
         }
+    }
+
+    /// The browser's tester token. `now` is in seconds since the Unix epoch.
+    pub fn tester(&self, sealer: &Sealer, now: u64) -> Option<Result<Tester, Rejection>> {
+        first(&self.testers, |value| sealer.open_tester(value, now))
     }
 
     /// The browser's flow pins.

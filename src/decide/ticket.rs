@@ -116,11 +116,22 @@ impl Ticket {
     }
 }
 
+/// What a tester token says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tester {
+    /// Who serves its browser.
+    pub engine: Engine,
+    /// Until when, in seconds since the Unix epoch.
+    pub expires: u32,
+}
+
 /// Seals and opens the cookies of one app.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     secure: Seals,
     plain: Seals,
+    /// A link is made where nobody knows how its browser will come: one seal for both schemes.
+    tester: Seal,
     /// `Max-Age` of the ticket; `None` for a session cookie.
     lifetime: Option<Duration>,
 }
@@ -138,7 +149,8 @@ impl Sealer {
             ticket: Seal::new(keys, names.ticket, app, epoch),
             flow: Seal::new(keys, names.flow, app, epoch),
         };
-        Self { secure: seals(&cookies::SECURE), plain: seals(&cookies::PLAIN), lifetime }
+        let tester = Seal::new(keys, cookies::SECURE.tester, app, epoch);
+        Self { secure: seals(&cookies::SECURE), plain: seals(&cookies::PLAIN), tester, lifetime }
     }
 
     fn seals(&self, names: &CookieNames) -> &Seals {
@@ -197,6 +209,36 @@ impl Sealer {
     pub fn open_flows(&self, names: &CookieNames, value: &[u8]) -> Result<Flows, Rejection> {
         let opened = self.seals(names).flow.open(value)?;
         Flows::read(opened.payload(), opened.is_current).ok_or(Rejection::Malformed)
+    }
+
+    /// The token of a tester link: its browser gets this engine until then, in seconds since the Unix epoch. `None`
+    /// without a key to sign with.
+    pub fn tester_token(&self, engine: Engine, expires: u32) -> Option<String> {
+        let mut payload = vec![engine.index() as u8];
+        payload.extend_from_slice(&expires.to_be_bytes());
+        let mut token = String::new();
+        self.tester.seal(&payload, &mut token)?;
+        Some(token)
+    }
+
+    /// What a tester token says, in a link or in its cookie.
+    pub fn open_tester(&self, token: &[u8], now: u64) -> Result<Tester, Rejection> {
+        let opened = self.tester.open(token)?;
+        let [engine, expires @ ..] = opened.payload() else { return Err(Rejection::Malformed) };
+        let engine = Engine::BOTH.get(usize::from(*engine)).copied().ok_or(Rejection::Malformed)?;
+        let expires = u32::from_be_bytes(expires.try_into().map_err(|_| Rejection::Malformed)?);
+        if u64::from(expires) <= now {
+            return Err(Rejection::Expired);
+        }
+        Ok(Tester { engine, expires })
+    }
+
+    /// The value of `Set-Cookie` that gives a browser a tester token, or takes it away.
+    pub fn set_tester_cookie(names: &CookieNames, token: Option<&str>, seconds: u64) -> String {
+        let (name, value) = (names.tester, token.unwrap_or_default());
+        let secure = if names.secure { "; Secure" } else { "" };
+        let life = if token.is_some() { seconds } else { 0 };
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age={life}")
     }
 
     /// Whether a ticket should be sealed anew, so that a browser that keeps coming never loses it: it has lived
@@ -309,6 +351,20 @@ mod tests {
             let line = sealer.set_cookie(&SECURE, &ticket).expect("a key");
             assert_eq!(sealer.open(&SECURE, value(&line), NOW.min(5)), Ok(ticket));
         }
+    }
+
+    #[test]
+    fn a_tester_token_is_for_one_app_one_key_and_its_time() {
+        let sealer = Sealer::new(&[key(1)], "portal", 1, None);
+        let token = sealer.tester_token(Engine::Identity, 100).expect("a key");
+        let open = |sealer: &Sealer, now| sealer.open_tester(token.as_bytes(), now);
+        assert_eq!(open(&sealer, 99), Ok(Tester { engine: Engine::Identity, expires: 100 }));
+        assert_eq!(open(&sealer, 100), Err(Rejection::Expired));
+        assert_eq!(open(&Sealer::new(&[key(1)], "other", 1, None), 99), Err(Rejection::Signature));
+        assert_eq!(open(&Sealer::new(&[key(2)], "portal", 1, None), 99), Err(Rejection::UnknownKey));
+        assert_eq!(open(&Sealer::new(&[key(1)], "portal", 2, None), 99), Err(Rejection::Epoch));
+        assert_eq!(sealer.open(&SECURE, token.as_bytes(), 1), Err(Rejection::Signature), "it is no ticket");
+        assert_eq!(Sealer::new(&[], "portal", 1, None).tester_token(Engine::Classic, 1), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::proxy::learn::{self, Answered};
 use crate::proxy::panic;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Shape};
+use crate::proxy::tester;
 use crate::proxy::upgrade;
 use crate::runtime::snapshot::App;
 use crate::upstream::client::Answer;
@@ -81,6 +82,13 @@ async fn serve(
     let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
+    if parts.uri.path() == tester::PATH {
+        let (answer, outcome) =
+            tester::answer(&parts.method, parts.uri.query(), &app.rules.sealer, secure, moment.wall);
+        record.tester_link(outcome);
+        record.responds(answer.status(), None);
+        return Ok(answer);
+    }
     let limits = &view.snapshot.limits;
     if let Some(limit) = limits.body_bytes
         && seen.content_length

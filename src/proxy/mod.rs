@@ -6,6 +6,7 @@ pub mod handle;
 pub mod forward;
 pub mod learn;
 pub mod body;
+pub mod tester;
 pub mod upgrade;
 pub mod error;
 pub mod respond;

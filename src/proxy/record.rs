@@ -23,7 +23,7 @@ use crate::decide::ticket::Ticket;
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
-use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, UpstreamFailure};
+use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, TesterOutcome, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::head::RequestHead;
@@ -146,6 +146,9 @@ impl Record {
         if let TicketState::Rejected(rejection) = decision.trail.ticket {
             self.worker.metrics.record_ticket_rejected(rejection);
         }
+        if let Some(Err(rejection)) = decision.trail.tester {
+            self.worker.metrics.record_ticket_rejected(rejection);
+        }
         if let Some(rejection) = decision.journey.as_ref().and_then(|journey| journey.rejected) {
             self.worker.metrics.record_ticket_rejected(rejection);
         }
@@ -185,6 +188,11 @@ impl Record {
     /// The hash of the endpoint that answered.
     pub fn endpoint_hash(&self) -> u32 {
         self.at.as_ref().map_or(0, |endpoint| endpoint.shared.hash)
+    }
+
+    /// Somebody came by a tester link.
+    pub fn tester_link(&self, outcome: TesterOutcome) {
+        self.metrics().record_tester_link(outcome);
     }
 
     /// Another engine serves after all.
@@ -342,6 +350,7 @@ fn move_cause(
     let TicketState::Valid(held) = trail.ticket else { return None };
     match reason? {
         Reason::State | Reason::Flow | Reason::Landing | Reason::Default => None,
+        Reason::Override => Some(MoveCause::Override),
         Reason::Session => Some(MoveCause::Session),
         Reason::Target => Some(MoveCause::Target),
         Reason::Failover => Some(MoveCause::Failover),

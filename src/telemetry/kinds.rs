@@ -132,6 +132,8 @@ labels! {
     pub enum MoveCause {
         /// The browser became known as a user, and follows that user's bucket.
         Identified => "identified",
+        /// The browser holds a tester token, or holds it no more.
+        Override => "override",
         /// A share was raised or lowered since.
         Share => "share",
         /// The browser entered or left a workflow whose share is another than the app's.
@@ -142,6 +144,18 @@ labels! {
         Session => "session",
         /// The engine could not serve, and policy let the other one answer.
         Failover => "failover",
+    }
+}
+
+labels! {
+    /// What a tester link did.
+    pub enum TesterOutcome {
+        /// Its browser got the token.
+        Set => "set",
+        /// Its browser lost it.
+        Cleared => "cleared",
+        /// Its token was none, or is none any more.
+        Refused => "refused",
     }
 }
 

@@ -129,6 +129,7 @@ classic, by cohort
   ticket      absent
   set-cookie  a ticket with bucket 71213, that of the user
 
+   override the browser holds no tester token
    state    the request carries no state that this process saw an engine issue
    flow     the app has no workflows
    landing  the URL could belong to either engine

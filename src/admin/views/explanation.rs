@@ -274,7 +274,8 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
     };
     let default = match reason {
         Reason::Default => format!("nothing to go by: {engine}"),
-        Reason::State
+        Reason::Override
+        | Reason::State
         | Reason::Flow
         | Reason::Landing
         | Reason::Session
@@ -282,7 +283,13 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
         | Reason::Cohort
         | Reason::Failover => "not asked".to_owned(),
     };
+    let tester = match trail.tester {
+        None => "the browser holds no tester token".to_owned(),
+        Some(Ok(tester)) => format!("a tester token for {}", tester.engine),
+        Some(Err(rejection)) => format!("the tester token was rejected: {}", rejection.as_str()),
+    };
     let rows = [
+        (Reason::Override, tester),
         (Reason::State, state),
         (Reason::Flow, flow),
         (Reason::Landing, landing),
@@ -321,7 +328,8 @@ fn notes(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Vec<St
         Reason::Default if mints => notes.push(format!(
             "a browser that loads a page would be placed at random, on identity with a probability of {chance}"
         )),
-        Reason::State
+        Reason::Override
+        | Reason::State
         | Reason::Flow
         | Reason::Landing
         | Reason::Session

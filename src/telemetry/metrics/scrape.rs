@@ -8,7 +8,7 @@ use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
     AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, ReloadResult, RetryOutcome,
-    UpstreamFailure,
+    TesterOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -187,6 +187,14 @@ impl Picture {
                     if let Some(count) = total(shards, |app| &app.moves[from.index()][cause.index()]) {
                         moves.add(&[name, from.as_str(), from.other().as_str(), cause.as_str()], count);
                     }
+                }
+            }
+        }
+        let mut links = out.family(&family::TESTER_LINKS);
+        for (name, shards) in &self.apps {
+            for outcome in TesterOutcome::ALL {
+                if let Some(count) = total(shards, |app| &app.tester_links[outcome.index()]) {
+                    links.add(&[name, outcome.as_str()], count);
                 }
             }
         }

@@ -13,7 +13,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, RetryOutcome, UpstreamFailure,
+    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, RetryOutcome, TesterOutcome,
+    UpstreamFailure,
 };
 use crate::telemetry::metrics::Shared;
 use crate::telemetry::metrics::cells::{Codes, Counter, Gauge, Histogram, Throttle, lock};
@@ -87,6 +88,7 @@ pub struct AppMetrics {
     pub(super) answers: [Counter; AnswerKind::COUNT],
     /// By the engine that was left.
     pub(super) moves: [[Counter; MoveCause::COUNT]; 2],
+    pub(super) tester_links: [Counter; TesterOutcome::COUNT],
     pub(super) retries: [[Counter; RetryOutcome::COUNT]; 2],
     pub(super) endpoints: Mutex<Endpoints>,
 }
@@ -160,6 +162,7 @@ impl AppMetrics {
             in_flight: Default::default(),
             answers: Default::default(),
             moves: Default::default(),
+            tester_links: Default::default(),
             retries: Default::default(),
             endpoints: Mutex::default(),
         }
@@ -191,6 +194,11 @@ impl AppMetrics {
         if from != to {
             self.moves[from.index()][cause.index()].add(1);
         }
+    }
+
+    /// Somebody came by a tester link.
+    pub fn record_tester_link(&self, outcome: TesterOutcome) {
+        self.tester_links[outcome.index()].add(1);
     }
 
     /// A further attempt ended.
