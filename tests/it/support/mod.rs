@@ -3,11 +3,9 @@
 //!
 //! Everything is on 127.0.0.1 and port 0. Nothing sleeps for long enough to hope: what takes time is polled for.
 
-pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod engine;
 pub(crate) mod proxy;
-pub(crate) mod visitor;
 pub(crate) mod wire;
 
 pub(crate) use client::{Browser, Client, Reply};
