@@ -141,7 +141,7 @@ fn c27_clients_of_an_api_go_by_their_token_and_those_without_one_by_the_default(
         .header("access-control-request-method: POST")
         .header("sec-fetch-mode: cors")
         .send();
-    assert_eq!(preflight.head.get("served-by"), Some("classic default sign-in"));
+    assert_eq!(preflight.head.get("served-by"), Some("classic default none"));
     site.flows("sign-in", "classic", 0, &[]);
     site.flows("sign-in", "identity", 0, &[]);
 }
