@@ -144,3 +144,20 @@ fn c13_a_second_callback_goes_where_the_first_went_and_is_no_second_failure() {
     site.nobody_was_lost();
     site.flows("sign-in", "identity", 1, &[("success", 1)]);
 }
+
+#[test]
+fn c13_a_second_answer_to_a_flow_that_has_ended_begins_no_other_one() {
+    let site = site([0, 0, 100]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    signs_in_on_identity(&mut ada);
+    let state = site.identity.requests().into_iter().rev().find_map(|asked| {
+        asked.head.target().strip_prefix("/login/callback?interaction_code=c&state=").map(str::to_owned)
+    });
+    ada.told();
+    // An error of the user's: it is answered, and that is all.
+    ada.visit(&format!("/verify/nothing?state={}", state.expect("it was there")));
+    assert!(ada.told()[0].ends_with(" identity state sign-in"));
+    site.nobody_was_lost();
+    site.flows("sign-in", "identity", 1, &[("success", 1)]);
+}

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::engine::Engine;
 
+mod classic;
+mod identity;
+
 /// A request, as far as an app looks at it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
@@ -210,130 +213,6 @@ impl Model {
             }
             _ if self.name == "identity" => self.identity(asked),
             _ => self.classic(asked),
-        }
-    }
-
-    /// Every hop carries `state`, and whoever does not bring one begins.
-    fn identity(&mut self, asked: &Asked) -> Page {
-        let kind = match &*asked.path {
-            "/login" => Kind::SignIn,
-            "/recover-password" => Kind::Recovery,
-            "/register" => Kind::Registration,
-            _ => return self.identity_step(asked),
-        };
-        let Some(state) = asked.parameter("state") else {
-            if asked.is_post() {
-                return self.refuse(asked, "this form");
-            }
-            return self.with_session(asked, |app, sid| {
-                let state = app.mint("state");
-                app.transactions.insert(state.clone(), Transaction { kind, browser: sid.to_owned() });
-                Page::to(format!("{}?state={state}", asked.path))
-            });
-        };
-        match self.transactions.get(state).map(|known| known.kind) {
-            Some(known) if known == kind => {}
-            Some(_) | None => return self.refuse(asked, "this transaction"),
-        }
-        match asked.is_post() {
-            false => Page::showing(format!("identity form {state}")),
-            true if asked.parameter("password") == Some("wrong") => Page::to(format!("/login?state={state}")),
-            true => Page::to(format!("/challenge-authenticator/okta_email?state={state}")),
-        }
-    }
-
-    fn identity_step(&mut self, asked: &Asked) -> Page {
-        let Some(state) = asked.parameter("state") else { return self.refuse(asked, "this step") };
-        let Some(known) = self.transactions.get(state).cloned() else {
-            return if self.used.contains(state) {
-                Page::showing("identity has seen this code already").status(500)
-            } else {
-                self.refuse(asked, "this transaction")
-            };
-        };
-        let is_at_home = asked.cookie(SESSION) == Some(&known.browser);
-        let succeeds = |app: &mut Self| {
-            app.transactions.remove(state);
-            app.used.insert(state.to_owned());
-            app.signs_in(&known.browser)
-        };
-        match &*asked.path {
-            "/login/callback" if asked.parameter("error") == Some("interaction_required") => {
-                Page::to(format!("/login?state={state}"))
-            }
-            "/login/callback" if asked.parameter("otp").is_some() && !is_at_home => {
-                Page::showing("identity: enter the code on the original device")
-            }
-            "/login/callback" if known.kind == Kind::Recovery => {
-                Page::to(format!("/reset-password?state={state}"))
-            }
-            "/login/callback" => succeeds(self),
-            "/challenge-authenticator/okta_email" if !asked.is_post() => Page::showing("identity code?"),
-            "/challenge-authenticator/okta_email" => match known.kind {
-                Kind::SignIn => Page::to(format!("/login/callback?interaction_code=c&state={state}")),
-                Kind::Recovery => Page::to(format!("/reset-password?state={state}")),
-                Kind::Registration => succeeds(self),
-            },
-            "/poll-authenticator/okta_email" => Page::showing("{\"engine\":\"identity\"}"),
-            "/reset-password" if !asked.is_post() => Page::showing("identity new password?"),
-            "/reset-password" => succeeds(self),
-            _ => Page::showing("identity knows no such page").status(404),
-        }
-    }
-
-    /// The transaction is in a cookie; signing in goes over the org.
-    fn classic(&mut self, asked: &Asked) -> Page {
-        let kind = match &*asked.path {
-            "/login" => Some(Kind::SignIn),
-            "/recover-password" => Some(Kind::Recovery),
-            "/register" => Some(Kind::Registration),
-            _ => None,
-        };
-        if let Some(kind) = kind.filter(|_| !asked.is_post()) {
-            return self.with_session(asked, |app, sid| {
-                let token = app.mint("token");
-                app.transactions.insert(token.clone(), Transaction { kind, browser: sid.to_owned() });
-                Page::showing("classic form").setting(STATE_TOKEN, &token)
-            });
-        }
-        if asked.path == "/authorization-code/callback" {
-            let Some(state) = asked.parameter("state").map(str::to_owned) else {
-                return self.refuse(asked, "this callback");
-            };
-            let Some(known) = self.transactions.remove(&state) else {
-                return self.refuse(asked, "this callback");
-            };
-            return self.signs_in(&known.browser).deleting(STATE_TOKEN);
-        }
-        if let Some(token) = asked.path.strip_prefix("/reset-password/").map(str::to_owned) {
-            let Some(known) = self.transactions.remove(&token) else {
-                return self.refuse(asked, "this mail");
-            };
-            let token = self.mint("token");
-            self.transactions.insert(token.clone(), known);
-            return Page::to("/reset-password").setting(STATE_TOKEN, &token);
-        }
-        let token = asked.cookie(STATE_TOKEN).unwrap_or_default().to_owned();
-        let Some(known) = self.transactions.get(&token).cloned() else {
-            return self.refuse(asked, "this step");
-        };
-        match (&*asked.path, asked.is_post()) {
-            ("/login", true) => Page::to("/signin/verify/okta/email"),
-            ("/signin/verify/okta/email" | "/reset-password", false) => Page::showing("classic step"),
-            ("/signin/verify/okta/email", true) => {
-                let state = self.mint("state");
-                self.transactions.insert(state.clone(), known);
-                Page::to(format!("{ORG}/oauth2/v1/authorize?client_id=portal&state={state}&sessionToken=t"))
-            }
-            ("/recover-password", true) => {
-                let link = self.mailed_link();
-                Page::showing(format!("classic has sent a mail: {link}"))
-            }
-            ("/register" | "/reset-password", true) => {
-                self.transactions.remove(&token);
-                Page::to("/").deleting(STATE_TOKEN)
-            }
-            _ => Page::showing("classic knows no such page").status(404),
         }
     }
 }
