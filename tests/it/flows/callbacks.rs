@@ -155,7 +155,7 @@ fn c13_a_second_answer_to_a_flow_that_has_ended_begins_no_other_one() {
         asked.head.target().strip_prefix("/login/callback?interaction_code=c&state=").map(str::to_owned)
     });
     ada.told();
-    // An error of the user's: it is answered, and that is all.
+    // The way back: what would end a flow well ends none, and begins none.
     ada.visit(&format!("/verify/nothing?state={}", state.expect("it was there")));
     assert!(ada.told()[0].ends_with(" identity state sign-in"));
     site.nobody_was_lost();

@@ -27,7 +27,9 @@ impl Model {
         }
         match asked.is_post() {
             false => Page::showing(format!("identity form {state}")),
-            true if asked.parameter("password") == Some("wrong") => Page::to(format!("/login?state={state}")),
+            true if asked.parameter("password") == Some("wrong") => {
+                Page::to(format!("{}?state={state}", asked.path))
+            }
             true => Page::to(format!("/challenge-authenticator/okta_email?state={state}")),
         }
     }
@@ -35,7 +37,10 @@ impl Model {
     fn identity_step(&mut self, asked: &Asked) -> Page {
         let Some(state) = asked.parameter("state") else { return self.refuse(asked, "this step") };
         let Some(known) = self.transactions.get(state).cloned() else {
-            return if self.used.contains(state) {
+            return if self.used.contains(state) && asked.path != "/login/callback" {
+                // Signed in already.
+                Page::to("/")
+            } else if self.used.contains(state) {
                 Page::showing("identity has seen this code already").status(500)
             } else {
                 self.refuse(asked, "this transaction")
