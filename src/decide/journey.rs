@@ -177,6 +177,17 @@ impl Journey {
             self.goes_on(question, entry, pin, is_real);
             return;
         }
+        let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
+        if reason == Reason::State
+            && let Some(workflow) = by_state.or(self.workflow)
+            && let Some(pin) = self.flows.of(rules.table.hash(workflow)).copied()
+            && question.state.is_some_and(|hit| hit.engine == pin.engine)
+        {
+            // The browser's own flow, by another proof; one that has ended is not begun again.
+            self.workflow = Some(workflow);
+            self.goes_on(question, entry, pin, is_real);
+            return;
+        }
         let by_path = entry.start.or(place.landing.map(|(at, _)| at));
         let only = |set: u32| (set.count_ones() == 1).then(|| set.trailing_zeros() as u8);
         let may_begin = entry.loads_page || !matches!(*question.method, Method::GET | Method::OPTIONS);

@@ -6,6 +6,7 @@ mod assign;
 mod cli;
 mod config;
 mod faults;
+mod flows;
 mod forward;
 mod operators;
 mod reload;

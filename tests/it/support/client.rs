@@ -1,6 +1,6 @@
 //! Clients: one connection that is kept alive, and a browser that keeps its cookies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::wire::{Body, Head, Wire};
@@ -115,15 +115,28 @@ impl Ask<'_> {
 
 /// A browser: every page over a connection of its own, with the cookies of the pages before.
 pub(crate) struct Browser {
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     pub(crate) jar: BTreeMap<String, String>,
+    /// The cookies that it sends from pages of other sites too.
+    for_all_sites: BTreeSet<String>,
+    /// The page that it is on.
+    pub(crate) at: Option<String>,
+    /// Who answered what, and why.
+    pub(super) journal: Vec<String>,
     /// A line that every request carries.
     pub(crate) line: Option<String>,
 }
 
 impl Browser {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        Self { address, jar: BTreeMap::new(), line: None }
+        Self {
+            address,
+            jar: BTreeMap::new(),
+            for_all_sites: BTreeSet::new(),
+            at: None,
+            journal: Vec::new(),
+            line: None,
+        }
     }
 
     /// The same browser, after the site has moved to another proxy.
@@ -134,19 +147,40 @@ impl Browser {
     pub(crate) fn page(&mut self, target: &str) -> Reply {
         let mut client = Client::to(self.address);
         let mut ask = client.get(target);
-        let cookies: Vec<String> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = self.cookies(false);
         if !cookies.is_empty() {
-            ask = ask.cookie(&cookies.join("; "));
+            ask = ask.cookie(&cookies);
         }
         if let Some(line) = &self.line {
             ask = ask.header(line);
         }
         let reply = ask.page();
+        self.keep(&reply);
+        reply
+    }
+
+    /// The `Cookie` line of a request, from a page of this site or of another one.
+    pub(super) fn cookies(&self, cross_site: bool) -> String {
+        let sent = self.jar.iter().filter(|(name, _)| !cross_site || self.for_all_sites.contains(*name));
+        sent.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Takes the cookies of an answer, and drops those that it deletes.
+    pub(super) fn keep(&mut self, reply: &Reply) {
         for line in reply.head.all("set-cookie") {
             let (name, rest) = line.split_once('=').expect("a cookie");
-            self.jar.insert(name.to_owned(), rest.split(';').next().unwrap_or_default().to_owned());
+            let value = rest.split(';').next().unwrap_or_default();
+            if value.is_empty() || rest.contains("Max-Age=0") || rest.contains("Expires=Thu, 01 Jan 1970") {
+                self.jar.remove(name);
+                continue;
+            }
+            self.jar.insert(name.to_owned(), value.to_owned());
+            if rest.contains("SameSite=None") {
+                self.for_all_sites.insert(name.to_owned());
+            } else {
+                self.for_all_sites.remove(name);
+            }
         }
-        reply
     }
 
     /// The words of the engine that serves a page.

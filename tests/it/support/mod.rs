@@ -3,11 +3,14 @@
 //!
 //! Everything is on 127.0.0.1 and port 0. Nothing sleeps for long enough to hope: what takes time is polled for.
 
+pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod engine;
 pub(crate) mod proxy;
+mod surf;
 pub(crate) mod wire;
 
+pub(crate) use app::AppEngine;
 pub(crate) use client::{Browser, Client, Reply};
 pub(crate) use engine::Engine;
 pub(crate) use proxy::{Proxy, portal};

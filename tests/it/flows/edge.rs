@@ -1,0 +1,169 @@
+//! What else comes by: big cookies, files of another build, headers that want to be believed, caches, clients of an
+//! API: scenarios 21, 22, 25, 26 and 27.
+
+use super::{signs_in_on_identity, site, site_with};
+
+#[test]
+fn c21_cookies_of_twenty_kilobytes_pass_and_the_flow_in_them_is_found() {
+    let site = site([0, 0, 0]);
+    let mut ada = site.browser();
+    ada.visit("/login");
+    site.share("sign-in", 0, 100);
+    for at in 0..5 {
+        ada.jar.insert(format!("app-{at}"), "x".repeat(4000));
+    }
+    ada.told();
+    ada.submit("/login", "user=ada&password=right");
+    ada.went(&[
+        "POST /login 302 classic flow sign-in",
+        "GET /signin/verify/okta/email 200 classic flow sign-in",
+    ]);
+    let cookies = site.classic.last().head.all("cookie").join("; ");
+    assert!(cookies.len() > 20_000 && !cookies.contains("cutover"), "all but ours");
+}
+
+#[test]
+fn c22_a_file_of_the_other_build_is_found_and_nothing_else_crosses() {
+    let site = site_with("percent = 100", [0, 0, 0], "");
+    let mut ada = site.browser();
+    ada.visit("/");
+    ada.told();
+    // A page of Classic that somebody kept open names its own build's files.
+    assert_eq!(ada.fetch("/assets/classic-1a2b.js").text(), "script of classic");
+    assert_eq!(ada.fetch("/assets/identity-3c4d.js").text(), "script of identity");
+    let asked = site.classic.requests().len();
+    let (page, script) = (ada.visit("/no-such-page"), ada.fetch("/no-such-call"));
+    assert_eq!((page.status(), script.status()), (409, 409));
+    assert_eq!(site.classic.requests().len(), asked, "no page and no call is offered to both");
+    assert_eq!(ada.fetch("/assets/of-nobody.js").status(), 404);
+}
+
+#[test]
+fn c22_files_of_a_flows_page_come_from_the_engine_of_the_flow() {
+    let site = site([100, 0, 0]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    ada.visit("/recover-password");
+    ada.told();
+    ada.fetch("/assets/identity-3c4d.js");
+    ada.fetch("/api/hints");
+    ada.went(&[
+        "GET /assets/identity-3c4d.js 200 identity flow recovery",
+        "GET /api/hints 200 identity flow recovery",
+    ]);
+    ada.at = Some("/".to_owned());
+    ada.fetch("/api/hints");
+    ada.went(&["GET /api/hints 200 classic cohort none"]);
+}
+
+#[test]
+fn c25_what_only_a_trusted_peer_may_say_is_neither_believed_nor_passed_on() {
+    let site = site_with("keys = [\"header:x-auth-request-user\", \"device\"]", [100, 100, 100], "");
+    let reply = site
+        .proxy
+        .client()
+        .get("/login")
+        .header("connection: X-Forwarded-For, Cookie, X-Auth-Request-User, cutover-engine")
+        .header("x-forwarded-for: 203.0.113.9")
+        .header("cookie: a=1")
+        .header("x-auth-request-user: admin")
+        .header("x_auth_request_user: admin")
+        .header("cutover-engine: classic")
+        .header("cutover-reason: override")
+        .header("cutover-workflow: none")
+        .page();
+    assert_eq!(reply.head.get("served-by"), Some("identity cohort sign-in"));
+    let head = site.identity.last().head;
+    assert_eq!(head.all("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(head.all("cookie"), ["a=1"]);
+    assert_eq!(head.all("cutover-engine"), ["identity"]);
+    assert_eq!((head.has("x-auth-request-user"), head.has("x_auth_request_user")), (false, false));
+}
+
+#[test]
+fn c26_no_cache_keeps_a_flows_page_or_shows_one_engines_page_as_the_others() {
+    let site = site([0, 0, 100]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    let tag = "if-none-match: \"classic\"";
+    ada.line = Some(tag.to_owned());
+    assert_eq!(ada.visit("/").status(), 304, "the same engine as before");
+    let login = ada.visit("/login");
+    assert_eq!(login.head.all("cache-control"), ["no-store"]);
+    ada.submit(&ada.at(), "user=ada&password=right");
+    let challenge = ada.at();
+    let reply = ada.submit(&challenge, "code=123456");
+    assert_eq!(reply.text(), "identity ada");
+    let engines_own = site.identity.requests();
+    let callback = engines_own.iter().find(|asked| asked.head.target().starts_with("/login/callback"));
+    assert!(callback.is_some_and(|asked| asked.head.has("if-none-match")), "identity was the last");
+    let first = engines_own.iter().find(|asked| asked.head.target() == "/login").expect("the start");
+    assert!(!first.head.has("if-none-match"), "what Classic gave means nothing to Identity");
+
+    // The page behind: it comes with our cookie once, and then as the engine gave it.
+    let mut bob = site.browser();
+    assert_eq!(bob.visit("/").head.all("cache-control"), ["max-age=60, private"]);
+    assert_eq!(bob.visit("/").head.all("cache-control"), ["public, max-age=60"]);
+}
+
+#[test]
+fn c27_clients_of_an_api_go_by_their_token_and_those_without_one_by_the_default() {
+    let site = site_with("percent = 50\nkeys = [\"jwt:sub\", \"device\"]", [50, 50, 50], "");
+    let other = crate::support::Proxy::with(super::toml(
+        "percent = 50\nkeys = [\"jwt:sub\", \"device\"]",
+        [50, 50, 50],
+        "",
+        &site.classic,
+        &site.identity,
+    ));
+    // The places of user-1 and user-2 are in `DESIGN.md`; user-3's is below a half.
+    for (payload, engine) in [
+        ("{\"sub\":\"user-1\"}", "classic cohort none"),
+        ("{\"sub\":\"user-2\"}", "classic cohort none"),
+        ("{\"aud\":\"portal\"}", "classic default none"),
+    ] {
+        use base64::Engine as _;
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
+        for proxy in [&site.proxy, &other] {
+            for _ in 0..3 {
+                let line = format!("authorization: Bearer e30.{payload}.x");
+                let reply = proxy.client().get("/api/me").header(&line).header("accept: */*").send();
+                assert_eq!(reply.head.get("served-by"), Some(engine));
+                assert!(!reply.head.has("set-cookie") || engine.contains("cohort"));
+            }
+        }
+    }
+    let preflight = site
+        .proxy
+        .client()
+        .ask("OPTIONS", "/login")
+        .header("origin: https://app.example.com")
+        .header("access-control-request-method: POST")
+        .header("sec-fetch-mode: cors")
+        .send();
+    assert_eq!(preflight.head.get("served-by"), Some("classic default none"));
+    site.flows("sign-in", "classic", 0, &[]);
+    site.flows("sign-in", "identity", 0, &[]);
+}
+
+#[test]
+fn what_decided_is_counted_as_it_was_told_to_the_engine() {
+    let site = site([100, 0, 100]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    signs_in_on_identity(&mut ada);
+    let told = ada.told();
+    for (workflow, engine, reason) in [
+        ("none", "classic", "cohort"),
+        ("sign-in", "identity", "cohort"),
+        ("sign-in", "identity", "state"),
+        ("none", "identity", "session"),
+    ] {
+        let ending = format!("{engine} {reason} {workflow}");
+        let count = told.iter().filter(|line| line.ends_with(&ending)).count();
+        assert!(count > 0, "{ending} in {told:?}");
+        crate::support::eventually(&ending, || {
+            (site.decisions(workflow, engine, reason) == count as f64).then_some(())
+        });
+    }
+}
