@@ -71,7 +71,6 @@ impl Scene {
             default: Engine::Classic,
             table: Table::default(),
             session: SessionRules::default(),
-            form_post: false,
         };
         Self { rules, headers, moment }
     }
@@ -158,7 +157,7 @@ fn a_step_of_a_flow_with_the_okta_preset(bencher: Bencher<'_, '_>) {
         let now = u32::try_from(moment.wall).expect("before 2106");
         let mut flows = Flows::default();
         flows.open(FlowPin { counted: true, ..FlowPin::new(hash_of("sign-in"), Engine::Identity, now) });
-        let line = sealer.set_flow_cookie(&PLAIN, &flows, false).expect("a key");
+        let line = sealer.set_flow_cookie(&PLAIN, &flows).expect("a key");
         let flow = line.split(';').next().expect("a cookie");
         format!("uid=user-1; connect.sid=s; {}; {flow}", ticket_of(sealer, moment, bucket, true))
     });

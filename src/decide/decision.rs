@@ -41,8 +41,6 @@ pub struct Rules {
     pub table: Table,
     /// How a signed-in session is known.
     pub session: SessionRules,
-    /// Whether the identity provider's answers arrive as POSTs from another site.
-    pub form_post: bool,
 }
 
 /// How a signed-in session of an app is known, and how long we believe in it.

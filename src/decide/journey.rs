@@ -117,7 +117,13 @@ pub(super) fn journey(
         Some(page) => (page.workflows(), true),
         None => (place.workflows(), place.start.is_none()),
     };
-    let found = journey.flows.last_used(&rules.table, set, with_ended);
+    let found = journey.flows.last_used(&rules.table, set, with_ended).or_else(|| {
+        // An engine leads its own flows through the start of another workflow, as Okta's samples do with
+        // `/login?state=`: with a `state` it is a step (`DOMAIN.md` B).
+        let loops =
+            place.start.is_some() && question.query.is_some_and(|query| parameter(query, "state").is_some());
+        loops.then(|| journey.flows.last_used(&rules.table, u32::MAX, false)).flatten()
+    });
     journey.pinned = found.map(|(_, pin)| pin);
     journey.workflow = found.map(|(at, _)| at);
     Some(journey)
@@ -166,18 +172,12 @@ impl Journey {
         }
         let is_real = *question.method != Method::HEAD && !is_prefetch(question.headers);
         let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
-        // A `state` that the flow's own engine issued says nothing new.
-        let is_its_own = |pin: &FlowPin| {
-            question.state.is_some_and(|hit| hit.engine == pin.engine)
-                && by_state.is_none_or(|at| self.workflow == Some(at))
-        };
         if let Some(pin) = self.pinned
-            && (reason == Reason::Flow || (reason == Reason::State && is_its_own(&pin)))
+            && reason == Reason::Flow
         {
             self.goes_on(question, entry, pin, is_real);
             return;
         }
-        let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
         if reason == Reason::State
             && let Some(workflow) = by_state.or(self.workflow)
             && let Some(pin) = self.flows.of(rules.table.hash(workflow)).copied()

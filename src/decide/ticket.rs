@@ -134,6 +134,9 @@ pub struct Sealer {
     tester: Seal,
     /// `Max-Age` of the ticket; `None` for a session cookie.
     lifetime: Option<Duration>,
+    /// Whether the cookies must come with the identity provider's POSTs from its own site: browsers send it none that
+    /// is not `SameSite=None` (RFC 6265bis 5.2), and such cookies only with `Secure`.
+    cross_site: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -150,7 +153,28 @@ impl Sealer {
             flow: Seal::new(keys, names.flow, app, epoch),
         };
         let tester = Seal::new(keys, cookies::SECURE.tester, app, epoch);
-        Self { secure: seals(&cookies::SECURE), plain: seals(&cookies::PLAIN), tester, lifetime }
+        Self {
+            secure: seals(&cookies::SECURE),
+            plain: seals(&cookies::PLAIN),
+            tester,
+            lifetime,
+            cross_site: false,
+        }
+    }
+
+    /// Seals cookies that come with POSTs from other sites: pins, and with them the ticket, or a callback without
+    /// it would place the browser anew.
+    #[must_use]
+    pub fn with_cross_site(self, cross_site: bool) -> Self {
+        Self { cross_site, ..self }
+    }
+
+    fn attributes(&self, names: &CookieNames) -> &'static str {
+        match (names.secure, self.cross_site) {
+            (true, true) => "; Path=/; HttpOnly; SameSite=None; Secure",
+            (true, false) => "; Path=/; HttpOnly; SameSite=Lax; Secure",
+            (false, _) => "; Path=/; HttpOnly; SameSite=Lax",
+        }
     }
 
     fn seals(&self, names: &CookieNames) -> &Seals {
@@ -163,10 +187,7 @@ impl Sealer {
         line.push_str(names.ticket);
         line.push('=');
         self.seals(names).ticket.seal(&ticket.write(), &mut line)?;
-        line.push_str("; Path=/; HttpOnly; SameSite=Lax");
-        if names.secure {
-            line.push_str("; Secure");
-        }
+        line.push_str(self.attributes(names));
         if let Some(lifetime) = self.lifetime {
             line.push_str("; Max-Age=");
             line.push_str(&lifetime.as_secs().to_string());
@@ -185,20 +206,14 @@ impl Sealer {
     }
 
     /// The value of `Set-Cookie` that gives a browser these flow pins, or takes them away where there are none.
-    /// `cross_site`: the identity provider's answers arrive as POSTs from its own site, without cookies that are
-    /// not `SameSite=None` (RFC 6265bis 5.2); browsers want such cookies `Secure`.
-    pub fn set_flow_cookie(&self, names: &CookieNames, flows: &Flows, cross_site: bool) -> Option<String> {
+    pub fn set_flow_cookie(&self, names: &CookieNames, flows: &Flows) -> Option<String> {
         let mut line = String::with_capacity(256);
         line.push_str(names.flow);
         line.push('=');
         if !flows.is_empty() {
             self.seals(names).flow.seal(&flows.write(), &mut line)?;
         }
-        line.push_str(match (names.secure, cross_site) {
-            (true, true) => "; Path=/; HttpOnly; SameSite=None; Secure",
-            (true, false) => "; Path=/; HttpOnly; SameSite=Lax; Secure",
-            (false, _) => "; Path=/; HttpOnly; SameSite=Lax",
-        });
+        line.push_str(self.attributes(names));
         if flows.is_empty() {
             line.push_str("; Max-Age=0");
         }
@@ -377,7 +392,7 @@ mod tests {
         let pair =
             |line: Option<String>| line.expect("a key").split(';').next().map(str::len).expect("a pair");
         let ticket = pair(sealer.set_cookie(&SECURE, &ticket()));
-        let flow = pair(sealer.set_flow_cookie(&SECURE, &flows, true));
+        let flow = pair(sealer.set_flow_cookie(&SECURE, &flows));
         assert!(ticket + 2 + flow < 300, "{ticket} and {flow}");
     }
 }

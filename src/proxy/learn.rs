@@ -45,7 +45,7 @@ pub fn from_answer(answered: &Answered<'_>, status: StatusCode, headers: &mut He
     let sealer = &app.rules.sealer;
     let ticket = lesson.ticket.and_then(|ticket| sealer.set_cookie(names, &ticket));
     let flows = lesson.flows.as_ref();
-    let flows = flows.and_then(|flows| sealer.set_flow_cookie(names, flows, app.rules.form_post));
+    let flows = flows.and_then(|flows| sealer.set_flow_cookie(names, flows));
     for line in [ticket, flows].into_iter().flatten() {
         headers::set_our_cookie(headers, line);
     }

@@ -162,7 +162,7 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
         salt: app.salt.clone(),
         share: app.share,
         targets: app.targets.clone(),
-        sealer: Sealer::new(keys, &app.name, app.epoch, lifetime),
+        sealer: Sealer::new(keys, &app.name, app.epoch, lifetime).with_cross_site(app.form_post),
         default: if app.classic.endpoints.is_empty() { Engine::Identity } else { Engine::Classic },
         table: Table::new(app.workflows.clone(), &app.assets),
         session: SessionRules {
@@ -170,7 +170,6 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
             shared: app.session.shared,
             lifetime: u32::try_from(app.session.lifetime.as_secs()).unwrap_or(u32::MAX),
         },
-        form_post: app.form_post,
     }
 }
 

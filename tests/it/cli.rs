@@ -129,14 +129,14 @@ classic, by cohort
   ticket      absent
   set-cookie  a ticket with bucket 71213, that of the user
 
-   override the browser holds no tester token
-   state    the request carries no state that this process saw an engine issue
-   flow     the app has no workflows
-   landing  the URL could belong to either engine
-   session  sessions pin nobody in this app
-   target   the app has no targets
->  cohort   bucket 71213 is not below the share of 25%: classic
-   default  not asked
+   override  the browser holds no tester token
+   state     the request carries no state that this process saw an engine issue
+   flow      the app has no workflows
+   landing   the URL could belong to either engine
+   session   sessions pin nobody in this app
+   target    the app has no targets
+>  cohort    bucket 71213 is not below the share of 25%: classic
+   default   not asked
 ";
     let arguments = ["explain", "--app", "portal", "--key", " Ada@example.com", "POST", "/login"];
     assert_eq!(run(folder.path(), &arguments), (0, expected.to_owned(), String::new()));

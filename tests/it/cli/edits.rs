@@ -119,6 +119,32 @@ fn set_refuses_what_the_server_would_refuse_and_writes_nothing() {
 }
 
 #[test]
+fn a_link_is_signed_for_its_app_or_says_why_not() {
+    let folder = site("");
+    let (code, stdout, stderr) = run(folder.path(), &["link", "portal", "identity", "--ttl", "1h"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("/.well-known/cutover/tester?token="), "{stdout}");
+    let told = json_of(folder.path(), &["link", "portal", "classic"], 0);
+    assert_eq!((&told["app"], &told["engine"]), (&json!("portal"), &json!("classic")));
+    for (arguments, error) in [
+        (
+            ["link", "protal", "identity", "--ttl", "1h"],
+            "error: there is no app protal\n  hint: the apps are portal\n",
+        ),
+        (
+            ["link", "portal", "idx", "--ttl", "1h"],
+            "error: \"idx\" is no engine\n  hint: write classic or identity\n",
+        ),
+        (
+            ["link", "portal", "identity", "--ttl", "0"],
+            "error: --ttl must be a second or more\n  hint: write a duration such as 7d\n",
+        ),
+    ] {
+        assert_eq!(run(folder.path(), &arguments), (1, String::new(), error.to_owned()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_hangs_up_is_no_failure() {
     let folder = site("");
     folder.write("less.toml", config(10, ANY_PORT, ""));

@@ -20,7 +20,7 @@ fn pinned(sealer: &Sealer) -> String {
     let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as u32;
     let mut flows = Flows::default();
     flows.open(FlowPin::new(hash_of("sign-in"), Side::Identity, now));
-    let line = sealer.set_flow_cookie(&PLAIN, &flows, false).expect("a key");
+    let line = sealer.set_flow_cookie(&PLAIN, &flows).expect("a key");
     let (_, value) = line.split_once('=').expect("a value");
     value.split(';').next().expect("a value").to_owned()
 }

@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
 
-use cutover::ambient::Moment;
+use cutover::ambient::{Ambient, Moment};
 use cutover::config::files::NamedFiles;
 use cutover::config::parse;
 use cutover::decide::answer::{AnswerFacts, state_issued};
@@ -200,7 +199,7 @@ impl World {
             place,
             state: state.copied().filter(|_| place.is_in_workflow()),
         };
-        let moment = Moment { monotonic: Instant::now(), wall: self.now, roll };
+        let moment = Moment { wall: self.now, roll, ..Ambient::system().moment() };
         let decision = decide(&self.rules, &question, moment);
         let served = decision.engine;
         let page = self.apps[served.index()].answer(&asked);
@@ -220,7 +219,7 @@ impl World {
             let lesson = learn(&world.rules, &decision, &facts, served, 0);
             let sealer = &world.rules.sealer;
             let ticket = lesson.ticket.and_then(|ticket| sealer.set_cookie(&PLAIN, &ticket));
-            let flows = lesson.flows.and_then(|flows| sealer.set_flow_cookie(&PLAIN, &flows, false));
+            let flows = lesson.flows.and_then(|flows| sealer.set_flow_cookie(&PLAIN, &flows));
             [ticket, flows]
         });
         assert!(decision.reason != Reason::Failover);
