@@ -1,61 +1,17 @@
-//! The engines over real sockets, asked by a client that knows nothing but bytes.
+//! The engines over real sockets.
+
+mod client;
+mod recovery;
+mod registration;
+mod sign_in;
+mod sign_out;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::decide::engine::Engine;
 use crate::demo::DemoEngine;
-
-/// Runs a test's blocking client beside two engines.
-fn with_engines(test: impl FnOnce(SocketAddr, SocketAddr) + Send + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let classic = DemoEngine::start(Engine::Classic).expect("a free port");
-        let identity = DemoEngine::start(Engine::Identity).expect("a free port");
-        let addresses = (classic.address(), identity.address());
-        tokio::task::spawn_blocking(move || test(addresses.0, addresses.1)).await.expect("the test passes");
-    });
-}
-
-/// One exchange on its own connection; head and body as they came.
-fn ask(address: SocketAddr, request_line: &str, headers: &[&str], body: &str) -> (String, String) {
-    let mut stream = connect(address);
-    let mut request = format!("{request_line} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n");
-    for header in headers {
-        request.push_str(header);
-        request.push_str("\r\n");
-    }
-    if !body.is_empty() {
-        request.push_str(&format!("content-length: {}\r\n", body.len()));
-    }
-    request.push_str("\r\n");
-    request.push_str(body);
-    stream.write_all(request.as_bytes()).expect("the engine reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the engine answers in UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (head.to_owned(), body.to_owned())
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("the engine listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout above zero");
-    stream
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        found.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
-}
-
-fn form(address: SocketAddr, path: &str, headers: &[&str], body: &str) -> (String, String) {
-    let mut headers = headers.to_vec();
-    headers.push("content-type: application/x-www-form-urlencoded");
-    ask(address, &format!("POST {path}"), &headers, body)
-}
+use client::{Browser, ask, connect, form, header, with_engines};
 
 #[test]
 fn each_engine_names_itself_in_header_page_and_text() {
@@ -94,41 +50,6 @@ fn the_home_page_shows_what_a_proxy_sent_and_nothing_as_markup() {
         for hidden in ["<b>bold", "<script>\">", "secret"] {
             assert!(!page.contains(hidden), "{hidden} is in {page}");
         }
-    });
-}
-
-#[test]
-fn a_session_is_known_to_the_engine_that_made_it_and_to_no_other() {
-    with_engines(|classic, identity| {
-        let (head, _) = form(classic, "/login", &[], "name=+Ada+%26+Bob+");
-        assert!(head.starts_with("HTTP/1.1 303"), "{head}");
-        let cookie = header(&head, "set-cookie").expect("a session cookie");
-        assert!(
-            cookie.starts_with("demo.sid=") && cookie.ends_with("; HttpOnly; Path=/; SameSite=Lax"),
-            "{cookie}"
-        );
-        let sent = format!("cookie: {}", cookie.split(';').next().expect("a pair"));
-
-        let (_, text) = ask(classic, "GET /", &[&sent], "");
-        assert!(text.contains("signed in as Ada & Bob"), "{text}");
-        let (_, text) = ask(identity, "GET /", &[&sent], "");
-        assert!(text.contains("does not know"), "{text}");
-
-        let (head, _) = form(classic, "/logout", &[&sent], "");
-        assert!(header(&head, "set-cookie").is_some_and(|cookie| cookie.ends_with("Max-Age=0")), "{head}");
-        let (_, text) = ask(classic, "GET /", &[&sent], "");
-        assert!(text.contains("does not know"), "{text}");
-    });
-}
-
-#[test]
-fn a_sign_in_without_a_name_says_what_is_missing() {
-    with_engines(|classic, _| {
-        let (head, page) = form(classic, "/login", &[], "name=++");
-        assert!(head.starts_with("HTTP/1.1 422"), "{head}");
-        assert!(page.contains(r#"role="alert""#), "{page}");
-        let (_, page) = ask(classic, "GET /login", &[], "");
-        assert!(page.contains(r#"<form method="post" action="/login">"#), "{page}");
     });
 }
 
@@ -182,6 +103,25 @@ fn statuses_slowness_assets_and_strays_are_answered() {
         assert!(head.starts_with("HTTP/1.1 304"), "{head}");
         let (head, _) = ask(classic, "GET /assets/style.css", &["if-none-match: \"identity-1\""], "");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    });
+}
+
+#[test]
+fn each_engine_has_a_style_sheet_that_the_other_one_lacks() {
+    with_engines(|classic, identity| {
+        for (own, other, name) in [(classic, identity, "classic"), (identity, classic, "identity")] {
+            let page = Browser::default().get(own, "/login/callback");
+            let link = page.between(r#"<link rel="stylesheet" href=""#, "\"");
+            assert!(link.starts_with(&format!("/assets/{name}-")), "{link}");
+            let (head, css) = ask(own, &format!("GET {link}"), &[], "");
+            assert!(head.starts_with("HTTP/1.1 200") && css.contains("--accent"), "{head}");
+            assert!(
+                header(&head, "cache-control").is_some_and(|value| value.ends_with("immutable")),
+                "{head}"
+            );
+            let (head, _) = ask(other, &format!("GET {link}"), &[], "");
+            assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+        }
     });
 }
 
