@@ -40,10 +40,26 @@ drain = "2s"        # Ctrl-C waits this long for browsers that keep a connection
 [apps.{APP}]
 # Who a request is for: the user in the cookie `uid`; without one, the browser itself.
 keys = ["cookie:uid", "device"]
-# How many of every hundred users the Identity engine serves. Raise it: nobody moves back.
+# How many of every hundred users the Identity engine serves, outside the workflows below and without a session.
+# Raise it: nobody moves back.
 percent = 25
+# Where workflows begin and end in apps built like Okta's samples: `cutover check --print` shows it.
+preset = "okta"
 # Tells the engines what was decided, so that their pages can show it.
 annotate = true
+
+[apps.{APP}.session]
+cookies = ["demo.sid"]
+
+# The order that Okta recommends: recovery first, then registration, then sign-in.
+[apps.{APP}.workflows.recovery]
+percent = 100
+
+[apps.{APP}.workflows.registration]
+percent = 50
+
+[apps.{APP}.workflows.sign-in]
+percent = 25
 
 [apps.{APP}.classic]
 endpoints = ["http://{classic}"]
@@ -76,6 +92,10 @@ Try this:
 
   Widen the rollout, here or in the file with an editor, and come as the twenty again.
     cutover set {APP} 60 --config {config}
+
+  Sign in at {proxy_url}/login, and between the name and the code move everybody: this sign-in ends where it
+  began, and so does the session; the next one begins on the other engine. An engine refuses what it did not begin.
+    cutover set {APP}/sign-in 100 --config {config}
 
   Ask why user-7 is where they are, and what would change it.
     cutover explain --config {config} --app {APP} --key user-7 /
