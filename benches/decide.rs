@@ -69,6 +69,7 @@ impl Scene {
             ],
             sealer,
             default: Engine::Classic,
+            only: None,
             table: Table::default(),
             session: SessionRules::default(),
         };

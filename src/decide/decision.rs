@@ -37,6 +37,9 @@ pub struct Rules {
     pub sealer: Sealer,
     /// The engine of requests with nothing to go by: classic, unless classic has no endpoints left.
     pub default: Engine,
+    /// The only engine that has endpoints, where one has none: then nothing can lead to the other, not even a pin from
+    /// before.
+    pub only: Option<Engine>,
     /// The app's workflows.
     pub table: Table,
     /// How a signed-in session is known.
@@ -341,6 +344,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     } else {
         (rules.default, Reason::Default, 0)
     };
+    let engine = rules.only.unwrap_or(engine);
     if let Some(journey) = &mut journey {
         journey.decided(rules, question, &entry, reason);
     }

@@ -163,6 +163,11 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
         share: app.share,
         targets: app.targets.clone(),
         sealer: Sealer::new(keys, &app.name, app.epoch, lifetime).with_cross_site(app.form_post),
+        only: match (app.classic.endpoints.is_empty(), app.identity.endpoints.is_empty()) {
+            (true, false) => Some(Engine::Identity),
+            (false, true) => Some(Engine::Classic),
+            (true, true) | (false, false) => None,
+        },
         default: if app.classic.endpoints.is_empty() { Engine::Identity } else { Engine::Classic },
         table: Table::new(app.workflows.clone(), &app.assets),
         session: SessionRules {

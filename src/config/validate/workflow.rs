@@ -17,6 +17,9 @@ use crate::decide::engine::Engine;
 use crate::decide::pattern::{Pattern, PatternError};
 use crate::decide::workflow::{Landing, LandingEngine, MOST_WORKFLOWS, PinLimits, Workflow};
 
+/// A landing's place is a byte.
+const MOST_LANDINGS: usize = 255;
+
 /// Longer than anybody waits for an e-mail.
 const LONGEST_PIN: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
@@ -91,6 +94,9 @@ fn workflow(context: &Context<'_, '_>, raw: RawWorkflow, base: Option<&PresetWor
     let endings = |list: Option<List<RawEnding>>| -> Option<Vec<Ending>> {
         list.map(|list| list.items.into_iter().filter_map(|raw| ending(context, raw)).collect())
     };
+    if let Some(list) = landing.as_ref().filter(|list| list.items.len() > MOST_LANDINGS) {
+        context.error(&list.at, format!("a workflow may have {MOST_LANDINGS} landings"), "");
+    }
     let landing = landing.map(|list| list.items.into_iter().filter_map(|raw| self::landing(context, raw)));
     Some(Workflow {
         start: inherit(patterns(context, &start), |base| &base.start),
