@@ -11,11 +11,6 @@ use crate::demo::state::Shared;
 use crate::demo::transaction::{Journey, Refusal, Step, Transaction, Which};
 use crate::demo::visitor::{Carried, page, redirect, refuse, sign_in};
 
-/// The demo plays the organization, which in real life is another host. As long as it is a path of the app, it must
-/// be one that a proxy takes for a step of the sign-in: a redirect to any other path of the site would mean that the
-/// user has arrived. The Okta preset has `/verify/**` among its steps.
-pub(super) const ORGANIZATION: &str = "/verify/demo-org/authorize";
-
 /// The organization's authorization endpoint: it knows the user by the session token, and sends the browser back
 /// with a code.
 pub(super) async fn authorize(
@@ -72,7 +67,7 @@ pub(super) async fn interaction(
     let which = carried.state.as_deref().map(Which::Id);
     let found = instance.go_on(&headers, which, |transaction| {
         if let Some(otp) = &carried.otp {
-            return by_mail(transaction, otp);
+            return Some(by_mail(transaction, otp));
         }
         if carried.error.as_deref() == Some("interaction_required") {
             return Some(Next::Page(transaction.page(Engine::Identity)));
@@ -101,10 +96,11 @@ fn redeem(transaction: &mut Transaction, state: Option<&str>, code: Option<&str>
 }
 
 /// The link of a mail says the code in place of the user. Opened twice, it leads where the transaction is.
-fn by_mail(transaction: &mut Transaction, otp: &str) -> Option<Next> {
+fn by_mail(transaction: &mut Transaction, otp: &str) -> Next {
     match &transaction.step {
-        Step::Challenged { code } if code == otp => Some(accept(transaction, Engine::Identity)),
-        Step::Challenged { .. } => None,
-        _ => Some(Next::Page(transaction.page(Engine::Identity))),
+        Step::Challenged { code } if code == otp => return accept(transaction, Engine::Identity),
+        Step::Challenged { .. } => transaction.problem = Some("That link is not of the last mail."),
+        Step::Begun | Step::Verified | Step::Redirected(_) | Step::Ended => {}
     }
+    Next::Page(transaction.page(Engine::Identity))
 }

@@ -7,11 +7,15 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 
 use crate::decide::engine::Engine;
-use crate::demo::callback::ORGANIZATION;
 use crate::demo::pages;
 use crate::demo::state::{Instance, Shared, random};
 use crate::demo::transaction::{Journey, Redirect, Step, Transaction};
 use crate::demo::visitor::{Answers, Carried, page, redirect, refuse, sign_in, which};
+
+/// The demo plays the organization, which in real life is another host. As long as it is a path of the app, it must
+/// be one that a proxy takes for a step of the sign-in: a redirect to any other path of the site would mean that the
+/// user has arrived. The Okta preset has `/verify/**` among its steps.
+pub(super) const ORGANIZATION: &str = "/verify/demo-org/authorize";
 
 /// Classic keeps one transaction for each journey, and knows by the path which is meant.
 fn journey(uri: &Uri) -> Journey {
@@ -26,9 +30,13 @@ pub(super) async fn open(
     Query(carried): Query<Carried>,
 ) -> Response {
     let which = which(&instance, journey(&uri), &carried, None);
-    match instance.go_on(&headers, which, |transaction| transaction.clone()) {
+    let found = instance.go_on(&headers, which, |transaction| {
+        let problem = transaction.problem.take();
+        (transaction.clone(), problem)
+    });
+    match found {
         Err(refusal) => refuse(&instance, refusal),
-        Ok(transaction) => show(&instance, &uri, &transaction, None),
+        Ok((transaction, problem)) => show(&instance, &uri, &transaction, StatusCode::OK, problem),
     }
 }
 
@@ -37,12 +45,12 @@ fn show(
     instance: &Instance,
     uri: &Uri,
     transaction: &Transaction,
+    status: StatusCode,
     problem: Option<&'static str>,
 ) -> Response {
     let here = transaction.page(instance.engine);
     match &transaction.step {
         Step::Challenged { code } if here == transaction.at(instance.engine, uri.path()) => {
-            let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
             page(status, pages::challenge(instance.engine, transaction, code, problem))
         }
         _ => redirect(&here),
@@ -73,7 +81,8 @@ pub(super) async fn submit(
         Err(refusal) => refuse(&instance, refusal),
         Ok(Outcome::Next(next)) => next.answer(&instance, &headers),
         Ok(Outcome::Again(transaction)) => {
-            show(&instance, &uri, &transaction, Some("That was not the code."))
+            let problem = Some("That was not the code.");
+            show(&instance, &uri, &transaction, StatusCode::UNPROCESSABLE_ENTITY, problem)
         }
     }
 }

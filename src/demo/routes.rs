@@ -34,7 +34,7 @@ pub(super) fn router(engine: Engine) -> Router {
         .route("/mfa", challenges.clone())
         .route("/challenge-authenticator/okta_email", challenges.clone())
         .route("/enroll-authenticator/okta_email", challenges)
-        .route(callback::ORGANIZATION, get(callback::authorize))
+        .route(challenge::ORGANIZATION, get(callback::authorize))
         .route("/authorization-code/callback", get(callback::authorization_code))
         .route("/login/callback", get(callback::interaction))
         .route("/reset-password", get(recovery::open).post(recovery::submit))

@@ -36,8 +36,8 @@ fn ask(engine: Engine, question: &Question<'_>) -> String {
         r#"<p class="kicker">{title}</p><h1>{heading}</h1>
 <section aria-label="{heading}">{before}<form method="post" action="{action}">{csrf}{problem}
 <label for="{name}">{label}</label>
-<input id="{name}" name="{name}" required maxlength="64" autofocus {kind}{described}>
-<button>{button}</button></form>{after}</section>"#,
+<span class="row"><input id="{name}" name="{name}" required maxlength="64" autofocus {kind}{described}>
+<button>{button}</button></span></form>{after}</section>"#,
         title = title(engine),
         action = escape(action),
     );
@@ -120,7 +120,7 @@ pub(in crate::demo) fn challenge(
             problem,
             field: ("code", "Code", r#"inputmode="numeric" autocomplete="one-time-code""#),
             button: "Verify",
-            after: r#"<p><a href="/login">Begin again</a></p>"#,
+            after: &format!(r#"<p><a href="{}">Begin again</a></p>"#, transaction.journey.start()),
         },
     )
 }

@@ -68,7 +68,7 @@ button,.button{display:inline-block;padding:.5rem 1.1rem;font:inherit;font-weigh
 header :focus-visible{outline-color:currentColor}
 dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.25rem 1rem;margin:0}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,monospace;font-size:.95em}
-ul{margin:0;padding-left:1.2rem}form p{margin:.25rem 0 1rem}form+*{margin-top:1.25rem}input+button{margin-top:.75rem}.row input+button{margin-top:0}
+ul{margin:0;padding-left:1.2rem}form p{margin:.25rem 0 1rem}form+*{margin-top:1.25rem}
 .mail{padding:.75rem 1rem;border-left:4px solid var(--accent);background:var(--ground);overflow-wrap:anywhere}.problem{color:var(--wrong);font-weight:600}.note{color:var(--soft)}
 @media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 "#;

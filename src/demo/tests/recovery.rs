@@ -80,6 +80,18 @@ fn identitys_link_shows_its_code_in_another_browser_and_the_original_window_goes
 }
 
 #[test]
+fn a_link_with_another_code_leads_to_the_form_and_says_so() {
+    with_engines(|_, identity| {
+        let mut browser = Browser::default();
+        let (page, here) = identity_mail(&mut browser, identity);
+        let opened = browser.get(identity, &page.mail_link().replace("otp=", "otp=0"));
+        assert_eq!(opened.leads_to("/challenge-authenticator/okta_email"), here);
+        browser.get(identity, &here).shows("That link is not of the last mail");
+        assert!(!browser.get(identity, &here).html.contains("That link"), "it says so once");
+    });
+}
+
+#[test]
 fn a_password_cannot_be_set_before_the_code_came_back() {
     with_engines(|_, identity| {
         let mut browser = Browser::default();

@@ -204,3 +204,26 @@ fn a_provider_that_wants_interaction_leads_back_to_the_form() {
         browser.get(classic, &callback).is_refused_by("classic");
     });
 }
+
+#[test]
+fn what_a_user_says_never_becomes_markup() {
+    with_engines(|classic, identity| {
+        let hostile = "<script>'\"&";
+        let escaped = "A mail for &lt;script&gt;&#39;&quot;&amp;:";
+        let mut browser = Browser::default();
+        let (page, _) = classic_until_code(&mut browser, classic, hostile);
+        page.shows(escaped);
+        let (page, here) = identity_until_code(&mut browser, identity, hostile);
+        page.shows(escaped);
+        let (_, state) = here.split_once('=').expect("a state");
+        let link = format!("/login/callback?otp=%3Cscript%3E&state={state}");
+        for page in [
+            browser.get(identity, &link),
+            browser.get(identity, "/challenge-authenticator/okta_email?state=%3Cscript%3E"),
+            browser.get(classic, "/reset-password/%3Cscript%3E"),
+            Browser::default().get(identity, &link),
+        ] {
+            assert!(!page.html.contains("script"), "{page:?}");
+        }
+    });
+}
