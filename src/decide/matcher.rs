@@ -3,7 +3,7 @@
 //! A path is walked once, segment by segment, through a trie of all patterns, so that the cost does not grow with
 //! their number.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::decide::pattern::{Methods, Pattern, Segment};
 
