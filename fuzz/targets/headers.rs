@@ -123,7 +123,7 @@ fn request(before: &HeaderMap, trusted: bool) {
     forwarder.write(&mut after, seen, trusted, &mut lines);
     headers::ensure_traceparent(&mut after, seen, || 7, &mut lines);
     headers::restore_hop(&mut after, &hop);
-    lines.annotate(Engine::Classic, Reason::Target);
+    lines.annotate(Engine::Classic, Reason::Target, None);
 
     let mut wire = Vec::new();
     let head = RequestHead { method: Method::POST, uri: Uri::from_static("/a"), headers: after, lines };
