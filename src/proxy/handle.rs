@@ -73,7 +73,7 @@ async fn serve(
     let secure = peer_is_trusted && headers::forwarded_over_tls(&parts.headers);
     let seen = Seen::of(&parts.headers);
     let roll = || downstream.worker.ambient.roll();
-    let mut lines = Lines::default();
+    let mut lines = Lines::with_room();
     record.begin_telling(&parts, client);
     record.named(headers::ensure_request_id(&mut parts.headers, seen, roll, &mut lines));
 
