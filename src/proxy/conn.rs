@@ -133,7 +133,7 @@ pub async fn serve(
     let mut connection = pin!(panic::catch(connection.as_mut()));
     let ended = poll_fn(|context| {
         worker.ambient.expire();
-        activity.register(context.waker());
+        activity.stay_registered(context.waker());
         match connection.as_mut().poll(context) {
             Poll::Ready(Ok(ended)) => Poll::Ready(ended),
             Poll::Ready(Err(message)) => {
