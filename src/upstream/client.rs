@@ -297,8 +297,9 @@ impl<B> Answer<B> {
         let Some(mut connection) = self.connection.take() else { return };
         if self.keep_alive && self.framing.is_done() && self.upload.is_none() && connection.inbox.is_empty() {
             connection.reused = true;
-            connection.appetite = SMALL_READ;
-            if connection.inbox.capacity() > SMALL_READ {
+            // A large buffer's capacity alone would not tell: it is what is left behind the last part.
+            if connection.appetite > SMALL_READ || connection.inbox.capacity() > SMALL_READ {
+                connection.appetite = SMALL_READ;
                 connection.inbox = BytesMut::new();
             }
             let home = Rc::clone(&connection.counted.home);
