@@ -10,13 +10,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::io::poll_read_buf;
@@ -117,7 +118,8 @@ impl Connection {
     /// Whether the engine has neither hung up nor said anything, as far as the reactor has heard. What an engine
     /// says unasked cannot belong to the next request.
     pub(super) fn seems_alive(&self) -> bool {
-        self.socket.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+        // Without a waker: the request that comes next leaves its own, and until then nobody waits.
+        self.socket.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
     /// As [`Connection::seems_alive`], asked of the socket itself, which costs a system call: for requests that
