@@ -26,9 +26,7 @@ use crate::decide::retry::Progress;
 use crate::telemetry::kinds::ConnectionState;
 use crate::upstream::error::{AnswerError, UpstreamError};
 use crate::upstream::framing::{Framing, Part};
-use crate::upstream::head::{
-    Malformed, RequestHead, ResponseHead, keeps_alive, read_response, write_request,
-};
+use crate::upstream::head::{Malformed, RequestHead, ResponseHead, read_response, write_request};
 use crate::upstream::pool::WorkerEndpoint;
 use crate::upstream::upload::{Upload, UploadError};
 
@@ -219,8 +217,8 @@ impl Connection {
         head: ResponseHead,
         framing: Framing,
         upload: Upload<B>,
-    ) -> Response<Answer<B>> {
-        let keep_alive = keeps_alive(head.version, &head.headers);
+    ) -> Box<Response<Answer<B>>> {
+        let keep_alive = head.keep_alive;
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let upload = (!upload.is_done()).then_some(upload);
         let mut answer = Answer { connection: Some(self), framing, keep_alive, upload };
