@@ -131,11 +131,14 @@ impl Connection {
 
     /// Sends a request and waits for the head of its response. The answer's body brings the connection back to
     /// the pool with its last byte. The head stays with the caller, who may have to send it again.
+    ///
+    /// Boxed, either way: from here the outcome is handed up through half a dozen callers, each of which would copy
+    /// its 180 bytes.
     pub async fn send<B>(
         mut self: Box<Self>,
         head: &RequestHead,
         body: B,
-    ) -> Result<Response<Answer<B>>, Failed<B>>
+    ) -> Result<Box<Response<Answer<B>>>, Box<Failed<B>>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -173,7 +176,7 @@ impl Connection {
                     (false, true) => Progress::Written,
                 };
                 let error = self.failure(fault, progress);
-                Err(Failed { error, body: upload.into_untouched(), reused: self.reused })
+                Err(Box::new(Failed { error, body: upload.into_untouched(), reused: self.reused }))
             }
         }
     }
@@ -226,7 +229,7 @@ impl Connection {
             // Nobody polls a body without bytes.
             answer.release();
         }
-        let mut response = Response::new(answer);
+        let mut response = Box::new(Response::new(answer));
         *response.status_mut() = head.status;
         *response.version_mut() = Version::HTTP_11;
         *response.headers_mut() = head.headers;
