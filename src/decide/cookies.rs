@@ -84,15 +84,18 @@ pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item =
 
 /// Writes a `Cookie` line's value without our cookies. `false`, and nothing is written, when no other is left.
 pub fn write_without_ours(line: &[u8], out: &mut Vec<u8>) -> bool {
-    if memchr::memmem::find(line, b"cutover").is_none() {
+    let is_ours = |part: &[u8]| {
+        let name_ends = memchr::memchr(b'=', part).unwrap_or(part.len());
+        is_ours(part[..name_ends].trim_ascii())
+    };
+    if !parts(line).any(is_ours) {
         out.extend_from_slice(line);
         return true;
     }
     let start = out.len();
     for part in parts(line) {
         let part = part.trim_ascii();
-        let name_ends = memchr::memchr(b'=', part).unwrap_or(part.len());
-        if part.is_empty() || is_ours(part[..name_ends].trim_ascii_end()) {
+        if part.is_empty() || is_ours(part) {
             continue;
         }
         if out.len() > start {

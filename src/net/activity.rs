@@ -5,7 +5,7 @@
 //! times a second. Time-outs are therefore late by up to one [`TICK`], and never early.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
@@ -102,6 +102,8 @@ pub struct Activity {
     head_timeout: AtomicU64,
     idle_timeout: AtomicU64,
     waker: AtomicWaker,
+    /// Whether there is a waker that was not used since.
+    is_registered: AtomicBool,
 }
 
 impl Activity {
@@ -119,6 +121,7 @@ impl Activity {
             head_timeout: AtomicU64::new(millis(head_timeout)),
             idle_timeout: AtomicU64::new(millis(idle_timeout)),
             waker: AtomicWaker::new(),
+            is_registered: AtomicBool::new(false),
         })
     }
 
@@ -143,6 +146,15 @@ impl Activity {
     /// The task to wake when something has taken too long.
     pub fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
+        self.is_registered.store(true, Ordering::Relaxed);
+    }
+
+    /// As [`Activity::register`], for a task that is the only one so far and comes back with every turn: its waker
+    /// is still the same, and taking note of it again would cost two locked instructions.
+    pub fn stay_registered(&self, waker: &std::task::Waker) {
+        if !self.is_registered.load(Ordering::Relaxed) {
+            self.register(waker);
+        }
     }
 
     /// Sets when what the request path now waits for is late; `None`: it may take for ever.
@@ -234,6 +246,7 @@ impl Activity {
     /// Wakes the connection's task when something has taken too long. Called by the worker every tick.
     pub fn check(&self) {
         if self.stall().is_some() {
+            self.is_registered.store(false, Ordering::Relaxed);
             self.waker.wake();
         }
     }

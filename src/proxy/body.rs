@@ -140,7 +140,7 @@ pub struct ResponseBody {
     /// Notices when an engine stops sending.
     activity: Arc<Activity>,
     /// Told when the last byte has gone, or when nobody wants it any more.
-    record: Record,
+    record: Box<Record>,
 }
 
 /// Where the bytes come from.
@@ -172,7 +172,7 @@ pub enum ResponseBodyError {
 
 impl ResponseBody {
     /// A body, and what is told at its end.
-    pub fn new(content: Content, activity: &Arc<Activity>, record: Record) -> Self {
+    pub fn new(content: Content, activity: &Arc<Activity>, record: Box<Record>) -> Self {
         Self { content, activity: Arc::clone(activity), record }
     }
 }

@@ -116,7 +116,7 @@ pub async fn serve(
         worker: Rc::clone(&worker),
     });
 
-    let service = service_fn(move |request| handle(Rc::clone(&downstream), request));
+    let service = service_fn(move |request| handle(Rc::clone(&downstream), Box::new(request)));
     let connection = http1::Builder::new()
         // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
         // written, also a 400, for as long as more lies in the read buffer, and buffers bodies without a bound.
@@ -133,7 +133,7 @@ pub async fn serve(
     let mut connection = pin!(panic::catch(connection.as_mut()));
     let ended = poll_fn(|context| {
         worker.ambient.expire();
-        activity.register(context.waker());
+        activity.stay_registered(context.waker());
         match connection.as_mut().poll(context) {
             Poll::Ready(Ok(ended)) => Poll::Ready(ended),
             Poll::Ready(Err(message)) => {

@@ -21,7 +21,7 @@ use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
 use crate::telemetry::events::{Chain, UpstreamFailed};
 use crate::telemetry::kinds::RetryOutcome;
-use crate::upstream::client::Answer;
+use crate::upstream::client::{Answer, Failed};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
@@ -53,8 +53,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn failed(error: UpstreamError, body: Option<RequestBody>) -> Self {
-        Self { error, body, was_pooled: false }
+    fn failed(error: UpstreamError, body: Option<RequestBody>) -> Box<Self> {
+        Box::new(Self { error, body, was_pooled: false })
     }
 }
 
@@ -65,7 +65,7 @@ pub async fn forward(
     mut head: RequestHead,
     body: RequestBody,
     record: &mut Record,
-) -> Result<Response<Answer<RequestBody>>, ProxyError> {
+) -> Result<Box<Response<Answer<RequestBody>>>, ProxyError> {
     let app = &exchange.view.snapshot.apps[exchange.app];
     exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
     let unannotated = head.lines.len();
@@ -89,7 +89,7 @@ pub async fn forward(
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
-    match failed {
+    match *failed {
         Attempt { error, body: Some(body), .. }
             if app.on_unavailable == OnUnavailable::Failover
                 && decision.may_be_served_by_the_other()
@@ -115,9 +115,9 @@ async fn of_the_other_build(
     exchange: &Exchange<'_>,
     head: &RequestHead,
     decision: &Decision,
-    not_found: Response<Answer<RequestBody>>,
+    not_found: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,
-) -> Response<Answer<RequestBody>> {
+) -> Box<Response<Answer<RequestBody>>> {
     let other = decision.engine.other();
     record.moved_to(other, decision.reason);
     match attempts(exchange, head, other, RequestBody::none(), record).await {
@@ -137,7 +137,7 @@ async fn attempts(
     engine: Engine,
     mut body: RequestBody,
     record: &mut Record,
-) -> Result<Result<Response<Answer<RequestBody>>, Attempt>, ProxyError> {
+) -> Result<Result<Box<Response<Answer<RequestBody>>>, Box<Attempt>>, ProxyError> {
     let app = &exchange.view.snapshot.apps[exchange.app];
     let metrics = &exchange.view.apps[exchange.app].metrics;
     let has_body = !body.is_end_stream();
@@ -237,7 +237,7 @@ async fn attempt(
     endpoint: &Rc<WorkerEndpoint>,
     mut body: RequestBody,
     fresh: bool,
-) -> Result<Response<Answer<RequestBody>>, Attempt> {
+) -> Result<Box<Response<Answer<RequestBody>>>, Box<Attempt>> {
     let has_body = !body.is_end_stream();
     let repeatable = !has_body && is_repeatable(&head.method);
     let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
@@ -257,7 +257,10 @@ async fn attempt(
             exchange.activity.set_step_deadline(None);
             Ok(response)
         }
-        Err(failed) => Err(Attempt { error: failed.error, body: failed.body, was_pooled: failed.reused }),
+        Err(failed) => {
+            let Failed { error, body, reused } = *failed;
+            Err(Box::new(Attempt { error, body, was_pooled: reused }))
+        }
     }
 }
 
@@ -267,8 +270,8 @@ async fn in_time<T>(
     exchange: &Exchange<'_>,
     timeouts: &Timeouts,
     endpoint: &WorkerEndpoint,
-    mut attempt: Pin<&mut impl Future<Output = Result<T, Attempt>>>,
-) -> Result<Result<T, Attempt>, ProxyError> {
+    mut attempt: Pin<&mut impl Future<Output = Result<T, Box<Attempt>>>>,
+) -> Result<Result<T, Box<Attempt>>, ProxyError> {
     poll_fn(|context| {
         if let Poll::Ready(outcome) = attempt.as_mut().poll(context) {
             return Poll::Ready(Ok(outcome));

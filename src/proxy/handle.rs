@@ -34,9 +34,12 @@ use crate::upstream::client::Answer;
 use crate::upstream::head::RequestHead;
 
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
+///
+/// Requests, answers and records travel boxed: a future's every step copies what it hands on, and these are
+/// hundreds of bytes each.
 pub async fn handle(
     downstream: Rc<Downstream>,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let worker = &downstream.worker;
     let view = worker.view();
@@ -46,17 +49,18 @@ pub async fn handle(
     downstream.activity.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
 
     let accept = request.headers().get(ACCEPT).cloned();
-    let mut record = Record::begin(worker, &view, request.method(), moment.monotonic);
+    let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
     let outcome = panic::catch(pin!(serve(&downstream, &view, moment, request, &mut record))).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
         Err(ProxyError::Internal)
     });
-    let mut response = outcome.unwrap_or_else(|error| our_answer(&error, accept.as_ref(), &mut record));
+    let mut response =
+        outcome.unwrap_or_else(|error| Box::new(our_answer(&error, accept.as_ref(), &mut record)));
     if worker.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|content| ResponseBody::new(content, &downstream.activity, record)))
+    Ok((*response).map(|content| ResponseBody::new(content, &downstream.activity, record)))
 }
 
 /// Decides, forwards, and makes an engine's answer ours.
@@ -64,9 +68,9 @@ async fn serve(
     downstream: &Rc<Downstream>,
     view: &Rc<View>,
     moment: Moment,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
     record: &mut Record,
-) -> Result<Response<Content>, ProxyError> {
+) -> Result<Box<Response<Content>>, ProxyError> {
     let (mut parts, body) = request.into_parts();
     let peer = &downstream.peer;
     let peer_is_trusted = view.snapshot.trust.includes(peer.address);
@@ -75,7 +79,7 @@ async fn serve(
     let secure = peer_is_trusted && headers::forwarded_over_tls(&parts.headers);
     let seen = Seen::of(&parts.headers);
     let roll = || downstream.worker.ambient.roll();
-    let mut lines = Lines::default();
+    let mut lines = Lines::with_room();
     record.begin_telling(&parts, client);
     record.named(headers::ensure_request_id(&mut parts.headers, seen, roll, &mut lines));
 
@@ -87,7 +91,7 @@ async fn serve(
             tester::answer(&parts.method, parts.uri.query(), &app.rules.sealer, secure, moment.wall);
         record.tester_link(outcome);
         record.responds(answer.status(), None);
-        return Ok(answer);
+        return Ok(Box::new(answer));
     }
     let limits = &view.snapshot.limits;
     if let Some(limit) = limits.body_bytes
@@ -209,17 +213,19 @@ fn engine_answer(
     answered: &Answered<'_>,
     idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
-    mut response: Response<Answer<RequestBody>>,
+    mut response: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,
-) -> Response<Content> {
-    let protocol = response.headers().get(UPGRADE).cloned();
+) -> Box<Response<Content>> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = if switches { response.headers().get(UPGRADE).cloned() } else { None };
     headers::strip_response(response.headers_mut());
     let lesson = learn::from_answer(answered, response.status(), response.headers_mut());
     record.learned(answered.decision, &lesson);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::switch(downstream, protocol, on_client, record.take_load(), response);
+    if switches {
+        let load = record.take_load();
+        return Box::new(upgrade::switch(downstream, protocol, on_client, load, *response));
     }
-    response.map(|answer| Content::Engine { answer, idle_timeout })
+    Box::new((*response).map(|answer| Content::Engine { answer, idle_timeout }))
 }
 
 fn our_answer(error: &ProxyError, accept: Option<&HeaderValue>, record: &mut Record) -> Response<Content> {

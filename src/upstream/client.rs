@@ -10,13 +10,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::io::poll_read_buf;
@@ -25,9 +26,7 @@ use crate::decide::retry::Progress;
 use crate::telemetry::kinds::ConnectionState;
 use crate::upstream::error::{AnswerError, UpstreamError};
 use crate::upstream::framing::{Framing, Part};
-use crate::upstream::head::{
-    Malformed, RequestHead, ResponseHead, keeps_alive, read_response, write_request,
-};
+use crate::upstream::head::{Malformed, RequestHead, ResponseHead, read_response, write_request};
 use crate::upstream::pool::WorkerEndpoint;
 use crate::upstream::upload::{Upload, UploadError};
 
@@ -117,7 +116,8 @@ impl Connection {
     /// Whether the engine has neither hung up nor said anything, as far as the reactor has heard. What an engine
     /// says unasked cannot belong to the next request.
     pub(super) fn seems_alive(&self) -> bool {
-        self.socket.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+        // Without a waker: the request that comes next leaves its own, and until then nobody waits.
+        self.socket.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
     /// As [`Connection::seems_alive`], asked of the socket itself, which costs a system call: for requests that
@@ -131,11 +131,14 @@ impl Connection {
 
     /// Sends a request and waits for the head of its response. The answer's body brings the connection back to
     /// the pool with its last byte. The head stays with the caller, who may have to send it again.
+    ///
+    /// Boxed, either way: from here the outcome is handed up through half a dozen callers, each of which would copy
+    /// its 180 bytes.
     pub async fn send<B>(
         mut self: Box<Self>,
         head: &RequestHead,
         body: B,
-    ) -> Result<Response<Answer<B>>, Failed<B>>
+    ) -> Result<Box<Response<Answer<B>>>, Box<Failed<B>>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -173,7 +176,7 @@ impl Connection {
                     (false, true) => Progress::Written,
                 };
                 let error = self.failure(fault, progress);
-                Err(Failed { error, body: upload.into_untouched(), reused: self.reused })
+                Err(Box::new(Failed { error, body: upload.into_untouched(), reused: self.reused }))
             }
         }
     }
@@ -217,8 +220,8 @@ impl Connection {
         head: ResponseHead,
         framing: Framing,
         upload: Upload<B>,
-    ) -> Response<Answer<B>> {
-        let keep_alive = keeps_alive(head.version, &head.headers);
+    ) -> Box<Response<Answer<B>>> {
+        let keep_alive = head.keep_alive;
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let upload = (!upload.is_done()).then_some(upload);
         let mut answer = Answer { connection: Some(self), framing, keep_alive, upload };
@@ -226,7 +229,7 @@ impl Connection {
             // Nobody polls a body without bytes.
             answer.release();
         }
-        let mut response = Response::new(answer);
+        let mut response = Box::new(Response::new(answer));
         *response.status_mut() = head.status;
         *response.version_mut() = Version::HTTP_11;
         *response.headers_mut() = head.headers;
@@ -297,8 +300,9 @@ impl<B> Answer<B> {
         let Some(mut connection) = self.connection.take() else { return };
         if self.keep_alive && self.framing.is_done() && self.upload.is_none() && connection.inbox.is_empty() {
             connection.reused = true;
-            connection.appetite = SMALL_READ;
-            if connection.inbox.capacity() > SMALL_READ {
+            // A large buffer's capacity alone would not tell: it is what is left behind the last part.
+            if connection.appetite > SMALL_READ || connection.inbox.capacity() > SMALL_READ {
+                connection.appetite = SMALL_READ;
                 connection.inbox = BytesMut::new();
             }
             let home = Rc::clone(&connection.counted.home);

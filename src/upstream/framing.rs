@@ -48,10 +48,6 @@ pub enum Part {
 /// Longest size line of a chunk, extensions included. RFC 9112 7.1.1 asks recipients to bound it.
 const MOST_SIZE_LINE: usize = 1024;
 
-/// Parts up to this size are copied out of the read buffer, which then can be used again: a buffer of its own
-/// for every small answer costs more.
-const COPIED: usize = 4096;
-
 impl Framing {
     /// How the body of a response ends (RFC 9112 6.3). An engine whose head leaves a doubt is not believed: the
     /// client might resolve the doubt in another way than we do.
@@ -61,9 +57,17 @@ impl Framing {
         version: Version,
         headers: &HeaderMap,
     ) -> Result<Self, Malformed> {
-        let coded = headers.contains_key(TRANSFER_ENCODING);
-        let length = content_length(headers)?;
-        if coded && length.is_some() {
+        // One walk: a response has a handful of lines, and each look into the map would cost more than that.
+        let (mut codings, mut is_chunked, mut length) = (0, false, None);
+        for (name, value) in headers {
+            if *name == TRANSFER_ENCODING {
+                codings += 1;
+                is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+            } else if *name == CONTENT_LENGTH {
+                read_length(value.as_bytes(), &mut length)?;
+            }
+        }
+        if codings > 0 && length.is_some() {
             return Err(Malformed("both Content-Length and Transfer-Encoding"));
         }
         if *method == Method::HEAD
@@ -72,11 +76,8 @@ impl Framing {
         {
             return Ok(Self::Length(0));
         }
-        if coded {
-            let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
-            let only = lines.next().filter(|_| lines.next().is_none());
-            let is_chunked = only.is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"chunked"));
-            if !is_chunked || version < Version::HTTP_11 {
+        if codings > 0 {
+            if codings > 1 || !is_chunked || version < Version::HTTP_11 {
                 return Err(Malformed("Transfer-Encoding is not exactly chunked"));
             }
             return Ok(Self::Chunked(Chunks::Size));
@@ -178,34 +179,28 @@ fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     u64::from_str_radix(digits, 16).map_err(|_| BAD)
 }
 
-/// All `Content-Length` values, which must agree (RFC 9112 6.3, RFC 9110 8.6).
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+/// The values of a `Content-Length` line, which must agree with each other and with those of other lines (RFC 9112
+/// 6.3, RFC 9110 8.6).
+fn read_length(line: &[u8], found: &mut Option<u64>) -> Result<(), Malformed> {
     const BAD: Malformed = Malformed("bad Content-Length");
-    let mut found = None;
-    for line in headers.get_all(CONTENT_LENGTH) {
-        for value in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-                return Err(BAD);
-            }
-            let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()).ok_or(BAD)?;
-            if found.is_some_and(|found| found != length) {
-                return Err(Malformed("differing Content-Length"));
-            }
-            found = Some(length);
+    for value in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+            return Err(BAD);
         }
+        let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()).ok_or(BAD)?;
+        if found.is_some_and(|found| found != length) {
+            return Err(Malformed("differing Content-Length"));
+        }
+        *found = Some(length);
     }
-    Ok(found)
+    Ok(())
 }
 
+/// A slice of the read buffer, which can be used again once the slice is gone: hyper copies it into its own buffer
+/// and drops it before this connection is read from again.
 fn take_data(read: &mut BytesMut, most: u64) -> Bytes {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(read.len());
-    if length <= COPIED {
-        let copy = Bytes::copy_from_slice(&read[..length]);
-        read.advance(length);
-        copy
-    } else {
-        read.split_to(length).freeze()
-    }
+    read.split_to(length).freeze()
 }
 
 fn more_if_empty(data: Bytes) -> Part {

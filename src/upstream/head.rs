@@ -98,8 +98,10 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// The header lines.
+    /// The header lines, without a `Connection` that says nothing but `keep-alive`.
     pub headers: HeaderMap,
+    /// Whether the engine keeps the connection open after this response (RFC 9112 9.3).
+    pub keep_alive: bool,
     /// How long the head was, in bytes.
     pub length: usize,
 }
@@ -125,10 +127,18 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
         Err(_) => return Err(Malformed("not a response head")),
     };
     let code = response.code.ok_or(Malformed("no status"))?;
+    let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+    let mut said = Said::default();
+    // Many engines say `keep-alive` in every response. It ends here in any case: told now, it need not be put
+    // into the map, looked up there, and taken out again.
+    let keep =
+        |name: &HeaderName, value: &[u8]| *name != CONNECTION || said.hear(value) != Heard::OnlyKeepAlive;
+    let headers = header_map(&bytes[..length], response.headers, keep)?;
     Ok(Some(ResponseHead {
         status: StatusCode::from_u16(code).map_err(|_| Malformed("bad status"))?,
-        version: if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 },
-        headers: header_map(&bytes[..length], response.headers)?,
+        version,
+        headers,
+        keep_alive: !said.close && (version == Version::HTTP_11 || said.keep_alive),
         length,
     }))
 }
@@ -138,7 +148,7 @@ pub fn read_trailers(bytes: &[u8]) -> Result<Option<(HeaderMap, usize)>, Malform
     let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
     match httparse::parse_headers(bytes, &mut lines) {
         Ok(httparse::Status::Complete((length, lines))) if length <= MOST_BYTES => {
-            Ok(Some((header_map(&bytes[..length], lines)?, length)))
+            Ok(Some((header_map(&bytes[..length], lines, |_, _| true)?, length)))
         }
         Ok(httparse::Status::Complete(_)) => Err(Malformed("trailers too large")),
         Ok(httparse::Status::Partial) if bytes.len() >= MOST_BYTES => Err(Malformed("trailers too large")),
@@ -147,13 +157,21 @@ pub fn read_trailers(bytes: &[u8]) -> Result<Option<(HeaderMap, usize)>, Malform
     }
 }
 
-/// The values are slices of one copy of the head, so that the buffer it was read into can be used again at once.
-fn header_map(head: &[u8], lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
+/// The lines that `keep` wants. Their values are slices of one copy of the head, so that the buffer it was read into
+/// can be used again at once.
+fn header_map(
+    head: &[u8],
+    lines: &[httparse::Header<'_>],
+    mut keep: impl FnMut(&HeaderName, &[u8]) -> bool,
+) -> Result<HeaderMap, Malformed> {
     let copy = Bytes::copy_from_slice(head);
     let base = head.as_ptr() as usize;
-    let mut headers = HeaderMap::with_capacity(lines.len() + 4);
+    let mut headers = HeaderMap::with_capacity(lines.len());
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
+        if !keep(&name, line.value) {
+            continue;
+        }
         // The parser's values lie within the head.
         let start = (line.value.as_ptr() as usize).wrapping_sub(base);
         let value = match copy.len().checked_sub(line.value.len()) {
@@ -166,18 +184,32 @@ fn header_map(head: &[u8], lines: &[httparse::Header<'_>]) -> Result<HeaderMap, 
     Ok(headers)
 }
 
-/// Whether the engine keeps the connection open after this response (RFC 9112 9.3).
-pub fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
-    let mut keep_alive = version == Version::HTTP_11;
-    for line in headers.get_all(CONNECTION) {
-        for option in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+/// What the `Connection` lines of a response say of the connection itself.
+#[derive(Default)]
+struct Said {
+    close: bool,
+    keep_alive: bool,
+}
+
+/// Whether a `Connection` line says anything else.
+#[derive(Eq, PartialEq)]
+enum Heard {
+    OnlyKeepAlive,
+    More,
+}
+
+impl Said {
+    fn hear(&mut self, line: &[u8]) -> Heard {
+        if line.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return Heard::OnlyKeepAlive;
         }
+        for option in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+        Heard::More
     }
-    keep_alive
 }
 
 #[cfg(test)]
@@ -267,9 +299,12 @@ mod tests {
             (Version::HTTP_10, "", false),
             (Version::HTTP_10, "Keep-Alive", true),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONNECTION, HeaderValue::from_static(connection));
-            assert_eq!(keeps_alive(version, &headers), kept, "{version:?} {connection:?}");
+            let head = format!("{version:?} 200 OK\r\nconnection: {connection}\r\n\r\n");
+            let head = read_response(head.as_bytes()).expect("well-formed").expect("whole");
+            assert_eq!(head.keep_alive, kept, "{version:?} {connection:?}");
+            // Whatever else it names is for the answer's way out to strip.
+            let is_bare = connection.eq_ignore_ascii_case("keep-alive");
+            assert_eq!(head.headers.contains_key(CONNECTION), !is_bare, "{version:?} {connection:?}");
         }
     }
 }

@@ -8,7 +8,16 @@ use crate::decide::engine::Engine;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Lines(Vec<u8>);
 
+/// Room for what we add to a request under names of ordinary length: it comes to some 350 bytes, and grown line by
+/// line it would be moved four times.
+const ROOM: usize = 512;
+
 impl Lines {
+    /// No line yet, with room for those of a request.
+    pub fn with_room() -> Self {
+        Self(Vec::with_capacity(ROOM))
+    }
+
     /// Adds a line. A byte that could end it early is left out: values come from header maps and from us, so this
     /// is a second lock on the same door.
     pub fn push(&mut self, name: &str, value: &[u8]) {
