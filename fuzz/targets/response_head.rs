@@ -2,15 +2,16 @@
 //!
 //! Invariant: a head is read whole or not at all: every shorter beginning of it asks for more, more bytes behind
 //! it change nothing, and what was refused stays refused. No header holds a line end, none comes from nowhere,
-//! and a body's length is what every `Content-Length` says.
+//! and a body's length is what every `Content-Length` says. The connection is kept exactly when the version and the
+//! `Connection` lines say so.
 //!
 //! The first byte chooses the cut and, at its highest values, inserts a long line, to come near the limits.
 
 #![no_main]
 
 use cutover::upstream::framing::Framing;
-use cutover::upstream::head::{MOST_BYTES, MOST_LINES, keeps_alive, read_response, read_trailers};
-use http::{HeaderMap, Method};
+use cutover::upstream::head::{MOST_BYTES, MOST_LINES, read_response, read_trailers};
+use http::{HeaderMap, Method, Version};
 use libfuzzer_sys::fuzz_target;
 
 /// What was read: the headers, all else as a text, and the length.
@@ -18,7 +19,20 @@ type Read = Option<(HeaderMap, String, usize)>;
 
 fn response(bytes: &[u8]) -> Result<Read, ()> {
     let head = read_response(bytes).map_err(|_| ())?;
-    Ok(head.map(|head| (head.headers, format!("{} {:?}", head.status, head.version), head.length)))
+    let said = |status, version, keep_alive| format!("{status} {version:?} {keep_alive}");
+    Ok(head.map(|head| (head.headers, said(head.status, head.version, head.keep_alive), head.length)))
+}
+
+/// What the `Connection` lines of a head name, in lower case, by the book and without care for speed.
+fn connection_options(head: &[u8]) -> Vec<Vec<u8>> {
+    head.split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            line[..colon].eq_ignore_ascii_case(b"connection").then(|| &line[colon + 1..])
+        })
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(|option| option.trim_ascii().to_ascii_lowercase())
+        .collect()
 }
 
 fn trailers(bytes: &[u8]) -> Result<Read, ()> {
@@ -74,7 +88,10 @@ fuzz_target!(|data: &[u8]| {
     check(&bytes, cut, trailers);
     let Some(headers) = check(&bytes, cut, response) else { return };
     let Ok(Some(head)) = read_response(&bytes) else { return };
-    keeps_alive(head.version, &headers);
+    let named = connection_options(&bytes[..head.length]);
+    let names = |option: &[u8]| named.iter().any(|name| name == option);
+    let kept = !names(b"close") && (head.version == Version::HTTP_11 || names(b"keep-alive"));
+    assert_eq!(head.keep_alive, kept, "{named:?}");
     if let Ok(Framing::Length(length)) =
         Framing::of_response(&Method::GET, head.status, head.version, &headers)
         && length > 0

@@ -66,11 +66,17 @@ fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Where a part's name ends. Names are short: looking at their few bytes one by one costs a third of what a search
+/// by wide registers costs to begin.
+fn name_end(part: &[u8]) -> Option<usize> {
+    part.iter().position(|byte| *byte == b'=')
+}
+
 /// The `name=value` pairs of one `Cookie` line, trimmed. A part without `=` is a nameless cookie, as browsers
 /// treat it (RFC 6265bis 5.6.3), and never matches a name.
 pub fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     parts(line).filter_map(|part| {
-        let equals = memchr::memchr(b'=', part)?;
+        let equals = name_end(part)?;
         Some((part[..equals].trim_ascii(), part[equals + 1..].trim_ascii()))
     })
 }
@@ -85,7 +91,7 @@ pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item =
 /// Writes a `Cookie` line's value without our cookies. `false`, and nothing is written, when no other is left.
 pub fn write_without_ours(line: &[u8], out: &mut Vec<u8>) -> bool {
     let is_ours = |part: &[u8]| {
-        let name_ends = memchr::memchr(b'=', part).unwrap_or(part.len());
+        let name_ends = name_end(part).unwrap_or(part.len());
         is_ours(part[..name_ends].trim_ascii())
     };
     if !parts(line).any(is_ours) {
