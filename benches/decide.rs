@@ -8,18 +8,20 @@ use std::sync::Arc;
 use cutover::ambient::{Ambient, Moment};
 use cutover::config::files::NamedFiles;
 use cutover::config::parse;
+use cutover::decide::answer::AnswerFacts;
 use cutover::decide::bucket::{Bucket, Share};
 use cutover::decide::cookies::PLAIN;
 use cutover::decide::decision::{Decision, Question, Rules, SessionRules, decide};
 use cutover::decide::engine::Engine;
 use cutover::decide::flow::{FlowPin, Flows};
 use cutover::decide::headers::Seen;
+use cutover::decide::journey::learn;
 use cutover::decide::subject::{KeySource, SubjectKey};
 use cutover::decide::target::{Subjects, Target};
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
 use cutover::decide::workflow::{Table, hash_of};
 use divan::{Bencher, black_box};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 fn main() {
     divan::main();
@@ -151,8 +153,7 @@ fn a_user_with_a_signed_ticket_and_the_okta_preset(bencher: Bencher<'_, '_>) {
 }
 
 /// The dearest request: a step of a flow, with ticket, flow pin and session cookie.
-#[divan::bench]
-fn a_step_of_a_flow_with_the_okta_preset(bencher: Bencher<'_, '_>) {
+fn a_step_of_a_flow() -> Scene {
     let scene = Scene::new(|sealer, moment| {
         let bucket = Bucket::of("portal-2026", &SubjectKey::new("user-1").expect("not empty"));
         let now = u32::try_from(moment.wall).expect("before 2106");
@@ -162,8 +163,36 @@ fn a_step_of_a_flow_with_the_okta_preset(bencher: Bencher<'_, '_>) {
         let flow = line.split(';').next().expect("a cookie");
         format!("uid=user-1; connect.sid=s; {}; {flow}", ticket_of(sealer, moment, bucket, true))
     });
-    let scene = scene.with_preset();
-    bencher.bench(|| scene.decide_at("/challenge-authenticator/okta_email"));
+    scene.with_preset()
+}
+
+const STEP: &str = "/challenge-authenticator/okta_email";
+
+#[divan::bench]
+fn a_step_of_a_flow_with_the_okta_preset(bencher: Bencher<'_, '_>) {
+    let scene = a_step_of_a_flow();
+    bencher.bench(|| scene.decide_at(STEP));
+}
+
+/// What an answer teaches: that of a step, which leads to the next, and that of a page outside workflows.
+#[divan::bench(args = [STEP, "/account/settings"])]
+fn learning_from_an_answer_with_the_okta_preset(bencher: Bencher<'_, '_>, path: &str) {
+    let scene = a_step_of_a_flow();
+    let decision = scene.decide_at(path);
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("text/html"));
+    let status = StatusCode::OK;
+    bencher.bench(|| {
+        let facts = AnswerFacts::of(status, black_box(&headers), "portal.example.com", scene.moment.wall);
+        learn(&scene.rules, black_box(&decision), &facts, Engine::Identity, 0)
+    });
+}
+
+/// What the trie alone costs, for a page outside workflows and for a step.
+#[divan::bench(args = ["/", "/account/settings", "/challenge-authenticator/okta_email", "/assets/js/app.41c2.js"])]
+fn the_place_of_a_path_in_the_okta_preset(bencher: Bencher<'_, '_>, path: &str) {
+    let scene = Scene::new(|_, _| String::new()).with_preset();
+    bencher.bench(|| scene.rules.table.place(&Method::GET, black_box(path), None));
 }
 
 #[divan::bench]

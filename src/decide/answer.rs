@@ -46,24 +46,30 @@ impl Ending {
 
 /// The name of a cookie; `*` stands for anything, as in `appSession*` for a cookie that comes in pieces.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CookieName(String);
+pub struct CookieName {
+    text: String,
+    /// Where its first star is, so that nobody looks for one with every request.
+    star: Option<usize>,
+}
 
 impl CookieName {
     /// `None` for what no cookie is called.
     pub fn parse(text: &str) -> Option<Self> {
         let is_token = HeaderName::from_bytes(text.replace('*', "x").as_bytes()).is_ok();
-        (is_token && text.bytes().filter(|byte| *byte == b'*').count() <= 4).then(|| Self(text.to_owned()))
+        let few_stars = text.bytes().filter(|byte| *byte == b'*').count() <= 4;
+        (is_token && few_stars).then(|| Self { text: text.to_owned(), star: text.find('*') })
     }
 
     /// As it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether a cookie of this name is meant. Names of cookies are compared with their case.
     pub fn matches(&self, name: &[u8]) -> bool {
-        let Some((first, rest)) = self.0.split_once('*') else { return self.0.as_bytes() == name };
-        let Some(mut left) = name.strip_prefix(first.as_bytes()) else { return false };
+        let Some(star) = self.star else { return self.text.as_bytes() == name };
+        let (first, rest) = (&self.text.as_bytes()[..star], &self.text[star + 1..]);
+        let Some(mut left) = name.strip_prefix(first) else { return false };
         let mut parts = rest.split('*').peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {

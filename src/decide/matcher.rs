@@ -24,6 +24,9 @@ impl Default for Matcher {
 #[derive(Clone, Debug, Default)]
 struct Node {
     literals: HashMap<Box<str>, u32>,
+    /// Parts of the form `*.css`, by what follows the point: lists of static files are dozens of these, and one look
+    /// answers for all.
+    extensions: HashMap<Box<str>, u32>,
     parts: Vec<(Vec<Box<str>>, u32)>,
     any: Option<u32>,
     /// The place behind `**`, which is reached with no segment and left with none.
@@ -31,6 +34,20 @@ struct Node {
     /// Whether this is such a place.
     loops: bool,
     ends: Vec<u32>,
+}
+
+impl Node {
+    /// The place behind these parts, `next` if there was none.
+    fn behind(&mut self, parts: &[Box<str>], next: u32) -> u32 {
+        if let Some(extension) = extension_in(parts) {
+            return *self.extensions.entry(extension.into()).or_insert(next);
+        }
+        if let Some((_, child)) = self.parts.iter().find(|(known, _)| known == parts) {
+            return *child;
+        }
+        self.parts.push((parts.to_vec(), next));
+        next
+    }
 }
 
 /// A pattern that ends somewhere.
@@ -69,13 +86,7 @@ impl Matcher {
             Segment::Deep => (*node.deep.get_or_insert(next), true),
             Segment::Any => (*node.any.get_or_insert(next), false),
             Segment::Literal(text) => (*node.literals.entry(text.clone()).or_insert(next), false),
-            Segment::Parts(parts) => match node.parts.iter().find(|(known, _)| known == parts) {
-                Some((_, child)) => (*child, false),
-                None => {
-                    node.parts.push((parts.clone(), next));
-                    (next, false)
-                }
-            },
+            Segment::Parts(parts) => (node.behind(parts, next), false),
         };
         if child == next {
             self.nodes.push(Node { loops, ..Node::default() });
@@ -95,6 +106,12 @@ impl Matcher {
                     self.enter(at, &mut next);
                 }
                 if let Some(child) = node.literals.get(segment) {
+                    self.enter(*child, &mut next);
+                }
+                if !node.extensions.is_empty()
+                    && let Some((_, extension)) = segment.rsplit_once('.')
+                    && let Some(child) = node.extensions.get(extension)
+                {
                     self.enter(*child, &mut next);
                 }
                 for (parts, child) in &node.parts {
@@ -151,6 +168,13 @@ impl Active {
     }
 }
 
+/// What `*.css` is about: the rest of a segment behind its last point.
+fn extension_in(parts: &[Box<str>]) -> Option<&str> {
+    let [before, after] = parts else { return None };
+    let extension = after.strip_prefix('.').filter(|extension| !extension.contains('.'))?;
+    before.is_empty().then_some(extension)
+}
+
 /// Whether a segment is these literals with anything between them: the first and the last stand at the ends, the
 /// others are taken as far left as they are found, which leaves the most for those that follow.
 fn matches_parts(parts: &[Box<str>], segment: &str) -> bool {
@@ -167,6 +191,28 @@ fn matches_parts(parts: &[Box<str>], segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_is_what_follows_the_last_point() {
+        let mut matcher = Matcher::default();
+        for (pattern, value) in [("/**/*.js", 0), ("/**/*.min.js", 1), ("/**/a*.js", 2), ("/**/*.js/x", 3)] {
+            matcher.add(&Pattern::parse(pattern).expect("a pattern"), value);
+        }
+        for (path, expected) in [
+            ("/app.js", vec![0, 2]),
+            ("/app.min.js", vec![0, 1, 2]),
+            ("/lib/x.min.js", vec![0, 1]),
+            ("/.js", vec![0]),
+            ("/js", vec![]),
+            ("/x.js.map", vec![]),
+            ("/y.js/x", vec![3]),
+        ] {
+            let mut found = Vec::new();
+            matcher.find(path, |end| found.push(end.value));
+            found.sort_unstable();
+            assert_eq!(found, expected, "{path}");
+        }
+    }
 
     #[test]
     fn a_walk_is_bounded_whatever_the_path() {
