@@ -17,7 +17,7 @@ local requests, turn = {}, 0
 
 function init(arguments)
   for cookie in io.lines(arguments[1]) do
-    requests[#requests + 1] = wrk.format("GET", "/", { ["Cookie"] = cookie })
+    requests[#requests + 1] = wrk.format("GET", arguments[2], { ["Cookie"] = cookie })
   end
 end
 
@@ -36,39 +36,43 @@ end
 """
 
 
-def tickets(url):
-    """One signed ticket per user, as the proxy gives it for the user's first page load."""
+def signed(url, name="cutover", brought=None):
+    """One signed cookie per user, as the proxy gives it to a user's page load who brings this much."""
 
-    def ticket(number):
-        headers = {"Accept": "text/html", "Cookie": f"uid=user-{number}"}
+    def cookie(number):
+        more = f"; {brought[number]}" if brought else ""
+        headers = {"Accept": "text/html", "Cookie": f"uid=user-{number}{more}"}
         status, answer, _ = machine.get(url, headers, timeout=10)
         for line in answer.get_all("Set-Cookie") or []:
-            name, _, value = line.split(";")[0].partition("=")
-            if name == "cutover":
+            found, _, value = line.split(";")[0].partition("=")
+            if found == name:
                 return value
-        raise SystemExit(f"no ticket for user-{number}: {status} from {url}")
+        raise SystemExit(f"no {name} for user-{number}: {status} from {url}")
 
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(ticket, range(USERS)))
+        return list(pool.map(cookie, range(USERS)))
+
 
 
 class Load:
     """wrk on its core, with the Cookie lines of all users."""
 
-    def __init__(self, folder, core, connections, user_tickets=None):
-        self.core, self.connections = core, connections
+    def __init__(self, folder, core, connections, user_tickets=None, user_flows=None, path="/"):
+        self.core, self.connections, self.path = core, connections, path
         self.script = folder / "load.lua"
         self.script.write_text(SCRIPT)
-        self.cookies = folder / "cookies.txt"
+        self.cookies = folder / ("flows.txt" if user_flows else "cookies.txt")
         user_tickets = user_tickets or [NO_TICKET] * USERS
-        lines = (f"uid=user-{number}; cutover={ticket}\n" for number, ticket in enumerate(user_tickets))
-        self.cookies.write_text("".join(lines))
+        lines = [f"uid=user-{number}; cutover={ticket}" for number, ticket in enumerate(user_tickets)]
+        if user_flows:
+            lines = [f"{line}; cutover-flow={flow}" for line, flow in zip(lines, user_flows)]
+        self.cookies.write_text("".join(f"{line}\n" for line in lines))
 
     def start(self, url, seconds):
         """`taskset`: wrk makes its thread before anyone could pin it."""
         return subprocess.Popen(
             ["taskset", "-c", str(self.core), "wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout=5s",
-             "-s", str(self.script), url, "--", str(self.cookies)],
+             "-s", str(self.script), url, "--", str(self.cookies), self.path],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 

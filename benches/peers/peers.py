@@ -296,9 +296,9 @@ class Cutover(Peer):
 
     name = "cutover"
 
-    def __init__(self, folder, engines, options, subjects_file=None):
+    def __init__(self, folder, engines, options, subjects_file=None, preset=None):
         super().__init__(folder, engines, options)
-        self.subjects_file = subjects_file
+        self.subjects_file, self.preset = subjects_file, preset
         self.admin_port = machine.free_port()
         # One key for all of a run: every Cutover in it verifies the same users' tickets.
         self.key_file = folder.parent / "keys"
@@ -339,6 +339,7 @@ access = false
 [apps.portal]
 keys = ["cookie:uid", "device"]
 percent = {percent}
+{f'preset = "{self.preset}"' if self.preset else ""}
 [[apps.portal.targets]]
 name = "staff"
 engine = "identity"
