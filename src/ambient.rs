@@ -92,7 +92,12 @@ impl Ambient {
 
 /// Seconds since the Unix epoch; 0 on a machine whose clock stands before it.
 pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    unix_time().as_secs()
+}
+
+/// The wall clock as the time since the Unix epoch; 0 on a machine whose clock stands before it.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Thirty-two bytes from the operating system, for a signing key.
