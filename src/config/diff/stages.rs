@@ -116,12 +116,18 @@ impl fmt::Display for Step {
             write!(formatter, "{}", Moving(*from, *to))?;
         }
         if self.is_as_before() {
-            formatter.write_str(" (as before the edit)")
-        } else if old_from == old_to {
-            write!(formatter, " (before the edit it stays at {old_to})")
-        } else {
-            write!(formatter, " (before the edit {old_from} → {old_to})")
+            return formatter.write_str(" (as before the edit)");
         }
+        if old_from == old_to {
+            write!(formatter, " (before the edit it stays at {old_to}")?;
+        } else {
+            write!(formatter, " (before the edit {old_from} → {old_to}")?;
+        }
+        if to < old_to && to >= from {
+            let back = thousandths(old_to.parts() - to.parts());
+            write!(formatter, "; applied after that, the edit takes {back}% back")?;
+        }
+        formatter.write_str(")")
     }
 }
 

@@ -77,7 +77,8 @@ fn a_plan_tells_now_and_every_stage_that_lies_ahead_and_what_it_comes_to() {
             constant("1"),
             vec![
                 "portal schedule 1% from 2026-12-01T09:00:00Z, 10% from 2026-12-15T09:00:00Z → 1%",
-                "  at 2026-12-15T09:00:00Z it stays at 1% (before the edit 1% → 10%)",
+                "  at 2026-12-15T09:00:00Z it stays at 1% \
+                 (before the edit 1% → 10%; applied after that, the edit takes 9.000% back)",
             ],
             Verdict::MovesBack,
         ),
