@@ -64,7 +64,7 @@ impl Scene {
         let rules = Rules {
             keys: vec![KeySource::Cookie("uid".to_owned()), KeySource::Device],
             salt: "portal-2026".to_owned(),
-            share: Share::from_parts(25_000).expect("within the whole"),
+            share: Share::from_parts(25_000).expect("within the whole").into(),
             targets: vec![
                 target("staff", &["ada@example.com", "grace@example.com"], &[]),
                 target("office", &[], &["192.0.2.0/24"]),

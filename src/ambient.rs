@@ -26,9 +26,9 @@ pub struct Moment {
 #[derive(Debug)]
 pub struct Ambient {
     dice: RefCell<SmallRng>,
-    /// The wall clock read last, and when: reading both clocks for every request buys nothing, since the
-    /// wall clock is only used in whole seconds.
-    wall: Cell<(Instant, u64)>,
+    /// The wall clock read last, and when: reading both clocks for every request buys nothing, since the one goes on
+    /// like the other for a while. A new second begins when it begins, on every thread: stages do.
+    wall: Cell<(Instant, Duration)>,
     /// The monotonic clock when it was last read, and whether that reading is still good.
     recent: Cell<Instant>,
     is_recent: Cell<bool>,
@@ -42,7 +42,7 @@ impl Ambient {
     pub fn system() -> Self {
         Self {
             dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
-            wall: Cell::new((Instant::now(), unix_seconds())),
+            wall: Cell::new((Instant::now(), unix_time())),
             recent: Cell::new(Instant::now()),
             is_recent: Cell::new(false),
         }
@@ -52,11 +52,15 @@ impl Ambient {
     pub fn moment(&self) -> Moment {
         let monotonic = self.instant();
         let (read_at, mut wall) = self.wall.get();
-        if monotonic.saturating_duration_since(read_at) > WALL_TOLERANCE {
-            wall = unix_seconds();
-            self.wall.set((monotonic, wall));
+        let since = monotonic.saturating_duration_since(read_at);
+        if since > WALL_TOLERANCE {
+            wall = unix_time();
+            // `monotonic` may be a turn old, and would put the wall clock ahead.
+            self.wall.set((Instant::now(), wall));
+        } else {
+            wall += since;
         }
-        Moment { monotonic, wall, roll: self.roll() }
+        Moment { monotonic, wall: wall.as_secs(), roll: self.roll() }
     }
 
     /// The monotonic clock alone, for the end of a measurement. Read once per [`Ambient::expire`]: one turn of a
@@ -92,7 +96,12 @@ impl Ambient {
 
 /// Seconds since the Unix epoch; 0 on a machine whose clock stands before it.
 pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    unix_time().as_secs()
+}
+
+/// The wall clock as the time since the Unix epoch; 0 on a machine whose clock stands before it.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Thirty-two bytes from the operating system, for a signing key.

@@ -15,6 +15,7 @@ use crate::admin::{self, AdminState};
 use crate::ambient::{Ambient, fresh_key, unix_seconds};
 use crate::config;
 use crate::control::reload::Reloader;
+use crate::control::stages::StageWatch;
 use crate::control::watch::{watch_files, watch_hangups};
 use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
@@ -94,6 +95,8 @@ impl App {
         if config.ticket.keys.is_empty() && config.apps.iter().any(config::model::App::mints_tickets) {
             TicketKeyEphemeral.tell();
         }
+        let mut stages = StageWatch::default();
+        stages.follow(&config, unix_seconds());
         let first = Snapshot::build(Arc::clone(&config), loaded.hash.clone(), &keys, 1, None);
         let live = Live::new(Arc::new(first));
         let drain = Arc::<Drain>::default();
@@ -160,6 +163,7 @@ impl App {
             logging,
             access: Arc::clone(&access),
             control: control.clone(),
+            stages,
         };
         let (stop_control, control_stopped) = oneshot::channel();
         let (stop_admin, admin_stopped) = oneshot::channel();

@@ -47,7 +47,7 @@ fuzz_target!(|text: &str| {
                 Ok(again) => again,
                 Err(rejected) => panic!("what we write we refuse:\n{printed}\n{rejected}"),
             };
-            let plan = diff::diff(&loaded.config, &again.config);
+            let plan = diff::diff(&loaded.config, &again.config, 0);
             assert!(plan.is_empty(), "what we write means something else:\n{plan}\n{printed}");
             assert_eq!(print::effective(&again.config), printed);
         }

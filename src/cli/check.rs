@@ -5,8 +5,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::admin::views::{StageView, WorkflowShareView};
+use crate::ambient::unix_seconds;
 use crate::cli::render::{self, count};
 use crate::config::model::{App, Config};
+use crate::config::units::write_share;
 use crate::config::{self, print};
 
 /// Apps that the summary names; whoever has more knows them.
@@ -29,13 +32,14 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = config::load(file, None)?;
     render::warnings(&loaded.warnings);
     let effective = print.then(|| print::effective(&loaded.config));
-    let summary = format!("{} is valid: {}", file.display(), summary(&loaded.config));
+    let now = unix_seconds();
+    let summary = format!("{} is valid: {}", file.display(), summary(&loaded.config, now));
     if json {
         render::json_data(&json!({
             "file": loaded.name,
             "hash": loaded.hash,
             "listeners": loaded.config.listeners.iter().map(|listener| listener.bind.to_string()).collect::<Vec<_>>(),
-            "apps": loaded.config.apps.iter().map(app_json).collect::<Vec<_>>(),
+            "apps": loaded.config.apps.iter().map(|app| app_json(app, now)).collect::<Vec<_>>(),
             "problems": [],
             "warnings": render::problems(&loaded.warnings),
             "effective": effective,
@@ -52,22 +56,31 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn app_json(app: &App) -> serde_json::Value {
+fn app_json(app: &App, now: u64) -> serde_json::Value {
+    let share = app.share.at(now);
     json!({
         "name": app.name,
         "hosts": app.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "percent": app.share.to_string(),
-        "ratio": app.share.ratio(),
+        "percent": share.to_string(),
+        "ratio": share.ratio(),
+        "next_stage": StageView::next(&app.share, now),
+        "workflows": WorkflowShareView::all(app, now),
     })
 }
 
-fn summary(config: &Config) -> String {
+/// What is in force, and what comes next: apps, each with the workflows that have a share of their own.
+fn summary(config: &Config, now: u64) -> String {
     let Config { listeners, apps, .. } = config;
-    let mut shares: Vec<String> =
-        apps.iter().take(NAMED).map(|app| format!("{} {}", app.name, app.share)).collect();
+    let app = |app: &App| {
+        let shares = app.schedules().map(|(workflow, schedule)| {
+            format!("{} {}", workflow.unwrap_or(&app.name), write_share(schedule, now))
+        });
+        shares.collect::<Vec<_>>().join(", ")
+    };
+    let mut shares: Vec<String> = apps.iter().take(NAMED).map(app).collect();
     if apps.len() > NAMED {
         shares.push(format!("and {} more", apps.len() - NAMED));
     }
     let (listeners, apps) = (count(listeners.len(), "listener"), count(apps.len(), "app"));
-    format!("{listeners}, {apps}: {}", shares.join(", "))
+    format!("{listeners}, {apps}: {}", shares.join("; "))
 }

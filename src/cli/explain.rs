@@ -93,6 +93,10 @@ fn text(view: &ExplanationView) -> String {
     facts.extend(
         flips_at.as_ref().map(|at| ("flips at", format!("{at}: identity from there on, classic below"))),
     );
+    facts.extend(view.next_stage.as_ref().map(|next| ("next stage", next.text())));
+    facts.extend(
+        view.flips_with.as_ref().map(|stage| ("flips with", format!("the stage of {}", stage.text()))),
+    );
     facts.push(("ticket", ticket(&view.ticket)));
     facts.extend(view.issue.map(|issue| {
         let whose = if issue.follows_user { "the user" } else { "the browser" };
@@ -119,7 +123,9 @@ fn text(view: &ExplanationView) -> String {
         let row = |row: &WorkflowView| {
             let engine = row.engine.unwrap_or("by chance");
             let flips = row.flips_at.as_ref().map(|at| format!("flips at {at}")).unwrap_or_default();
-            vec![row.workflow.clone(), row.percent.clone(), engine.to_owned(), flips]
+            let next =
+                row.next_stage.as_ref().map(|next| format!("next {}", next.text())).unwrap_or_default();
+            vec![row.workflow.clone(), row.percent.clone(), engine.to_owned(), flips, next]
         };
         let rows: Vec<Vec<String>> = view.workflows.iter().map(row).collect();
         text.push_str(&format!("\n\nat the start of\n{}", render::indent(&render::table(&rows), 2)));

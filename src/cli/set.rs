@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::json;
 
+use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure};
 use crate::config::diff::{Verdict, diff};
 use crate::config::{self, edit};
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     })?;
     // Read as the server will read it, so that it has no reason to refuse.
     let new = config::load_text(path, &text, Some(&old))?;
-    let plan = diff(&old.config, &new.config);
+    let plan = diff(&old.config, &new.config, unix_seconds());
     if let Some(refusal) = plan.refusals().first() {
         return Err(Failure::new(refusal.message.clone()).hint(refusal.hint.clone()).into());
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::admin::views::{AppView, ByEngine, ConfigurationView, LookView, PoolView, StatusView};
+use crate::admin::views::{AppView, ByEngine, ConfigurationView, LookView, PoolView, StageView, StatusView};
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
 
@@ -169,10 +169,14 @@ fn look(configuration: &ConfigurationView, now: u64) -> String {
 }
 
 fn app(app: &AppView) -> String {
-    let AppView { name, hosts, percent, ratio: _, keys, epoch, targets, engines } = app;
+    let AppView { name, hosts, percent, ratio: _, next_stage, workflows, keys, epoch, targets, engines } =
+        app;
     let hosts = if hosts.is_empty() { "every other host".to_owned() } else { hosts.join(", ") };
-    let mut head =
-        format!("{name}  {percent} on identity  ({hosts}; keys {}; epoch {epoch}", keys.join(", "));
+    let mut head = format!(
+        "{name}  {} on identity  ({hosts}; keys {}; epoch {epoch}",
+        share(percent, next_stage),
+        keys.join(", ")
+    );
     if !targets.is_empty() {
         head.push_str(&format!("; targets {}", targets.join(", ")));
     }
@@ -187,5 +191,15 @@ fn app(app: &AppView) -> String {
             rows.push([engine.to_owned(), endpoint.url.clone()].into_iter().chain(numbers).collect());
         }
     }
-    format!("{head})\n{}", indent(&render::table(&rows), 2))
+    let own = workflows.iter().filter(|workflow| workflow.own);
+    let own =
+        own.map(|workflow| format!("{} {}", workflow.name, share(&workflow.percent, &workflow.next_stage)));
+    let own = own.collect::<Vec<_>>().join(", ");
+    let own = if own.is_empty() { own } else { format!("\n  {own}") };
+    format!("{head}){own}\n{}", indent(&render::table(&rows), 2))
+}
+
+/// What is in force, and what comes next.
+fn share(percent: &str, next: &Option<StageView>) -> String {
+    next.as_ref().map_or_else(|| percent.to_owned(), |next| format!("{percent} ({})", next.text()))
 }

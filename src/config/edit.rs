@@ -29,6 +29,14 @@ pub enum EditError {
         /// What to do.
         hint: String,
     },
+    /// Stages stand where a percentage would.
+    #[error("the share of {place} follows the stages in line {line}")]
+    Staged {
+        /// The app, or `app/workflow`.
+        place: String,
+        /// 1-based.
+        line: usize,
+    },
     /// The percentage is none.
     #[error(transparent)]
     Percent(UnitError),
@@ -46,6 +54,9 @@ impl EditError {
         let hint = match self {
             Self::Syntax { .. } => "`cutover check` shows every mistake of the file",
             Self::UnknownApp { hint, .. } => hint,
+            Self::Staged { .. } => {
+                "change the stages with an editor, or write percent in their place; `cutover plan` says who moves"
+            }
             Self::Percent(error) => &error.hint,
             Self::Unsupported { .. } => "change it with an editor",
         };
@@ -80,6 +91,10 @@ pub fn set_percent(
         None => Some(found),
         Some(name) => found.get_ref().get("workflows").and_then(|workflows| workflows.get_ref().get(name)),
     };
+    if let Some(stages) = table.and_then(|table| table.get_ref().get("stages")) {
+        let place = workflow.map_or_else(|| app.to_owned(), |workflow| format!("{app}/{workflow}"));
+        return Err(EditError::Staged { place, line: line_of(text, stages.span().start) });
+    }
     let splice = match (table.map(|table| table.get_ref().get("percent")), workflow) {
         (Some(Some(written)), _) => changed(text, written, &number),
         (Some(None), None) => added(text, found, &number),
@@ -228,8 +243,12 @@ fn is_only_change(before: &str, after: &str, path: &[&str], number: &str) -> boo
 
 fn syntax(text: &str, error: &toml::de::Error) -> EditError {
     let offset = error.span().map_or(0, |span| span.start.min(text.len()));
-    let line = memchr::memchr_iter(b'\n', &text.as_bytes()[..offset]).count() + 1;
-    EditError::Syntax { line, message: error.message().to_owned() }
+    EditError::Syntax { line: line_of(text, offset), message: error.message().to_owned() }
+}
+
+/// The 1-based line of an offset.
+fn line_of(text: &str, offset: usize) -> usize {
+    memchr::memchr_iter(b'\n', &text.as_bytes()[..offset]).count() + 1
 }
 
 #[cfg(test)]

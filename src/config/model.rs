@@ -14,10 +14,10 @@ use ipnet::IpNet;
 use crate::config::secret::Secret;
 use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
-use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
+use crate::decide::stage::Schedule;
 use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 use crate::decide::ticket::SigningKey;
@@ -192,8 +192,8 @@ pub struct App {
     pub epoch: u32,
     /// Where to look for a subject's key, in this order; `device` only as the last.
     pub keys: Vec<KeySource>,
-    /// How much of the line belongs to the Identity engine.
-    pub share: Share,
+    /// How much of the line belongs to the Identity engine, and from when on.
+    pub share: Schedule,
     /// Whether the engines are told the decision.
     pub annotate: bool,
     /// What happens to requests whose engine cannot serve.
@@ -227,9 +227,19 @@ impl App {
         }
     }
 
-    /// Every share of the app: its own, then those of workflows that name one.
-    pub fn shares(&self) -> impl Iterator<Item = Share> {
-        std::iter::once(self.share).chain(self.workflows.iter().filter_map(|workflow| workflow.share))
+    /// Every schedule of the app: its own, then those of workflows that have one, with their names.
+    pub fn schedules(&self) -> impl Iterator<Item = (Option<&str>, &Schedule)> {
+        let own = self.workflows.iter().filter_map(|workflow| {
+            let share = workflow.share.as_ref()?;
+            Some((Some(workflow.name.as_str()), share))
+        });
+        std::iter::once((None, &self.share)).chain(own)
+    }
+
+    /// What decides where a workflow starts, and elsewhere: its own schedule, or that of the app.
+    pub fn schedule_at(&self, workflow: Option<&str>) -> &Schedule {
+        let found = self.workflows.iter().find(|known| Some(known.name.as_str()) == workflow);
+        found.and_then(|workflow| workflow.share.as_ref()).unwrap_or(&self.share)
     }
 
     /// Whether browsers get tickets that hold a bucket.

@@ -129,7 +129,7 @@ fn app(app: &App, folder: &Path) -> Table {
     table["salt"] = value(salt);
     table["epoch"] = value(i64::from(*epoch));
     table["keys"] = texts(keys);
-    table["percent"] = percent(*share);
+    print_flow::share(&mut table, share);
     table["annotate"] = value(*annotate);
     table["on_unavailable"] = value(on_unavailable.as_str());
     table["assets"] = texts(assets);
@@ -157,9 +157,9 @@ fn app(app: &App, folder: &Path) -> Table {
 
 /// As TOML writes it: a whole number where it is one. The digits of a share survive the way through a float: no two
 /// of its 100,001 values are closer than 0.001.
-pub(super) fn percent(share: Share) -> Item {
+pub(super) fn percent(share: Share) -> Value {
     let percent = write_percent(share);
-    percent.parse::<Value>().map_or_else(|_| value(percent), Item::Value)
+    percent.parse::<Value>().unwrap_or_else(|_| percent.into())
 }
 
 fn pool(pool: &Pool) -> Table {

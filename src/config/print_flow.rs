@@ -8,6 +8,7 @@ use crate::config::model::Session;
 use crate::config::print::{duration, percent, texts};
 use crate::config::units::{write_duration, write_moment};
 use crate::decide::answer::{CookieName, Ending};
+use crate::decide::stage::{Schedule, Stage};
 use crate::decide::workflow::{Landing, LandingEngine, PinLimits, Workflow};
 
 pub(super) fn session(session: &Session) -> Table {
@@ -35,9 +36,37 @@ pub(super) fn workflow(workflow: &Workflow) -> Table {
     let seconds = |seconds: u32| write_duration(Duration::from_secs(u64::from(seconds)));
     table["pin"] = value(InlineTable::from_iter([("idle", seconds(*idle)), ("cap", seconds(*cap))]));
     if let Some(share) = share {
-        table["percent"] = percent(*share);
+        self::share(&mut table, share);
     }
     table
+}
+
+/// `percent`, or `stages`, a line each.
+pub(super) fn share(table: &mut Table, schedule: &Schedule) {
+    if schedule.is_constant() {
+        table["percent"] = value(percent(schedule.at(0)));
+        return;
+    }
+    let mut stages: Array = schedule.stages().iter().map(stage).collect();
+    for stage in stages.iter_mut() {
+        stage.decor_mut().set_prefix("\n  ");
+    }
+    stages.set_trailing("\n");
+    stages.set_trailing_comma(true);
+    table["stages"] = value(stages);
+}
+
+fn stage(stage: &Stage) -> Value {
+    let Stage { at, share, shrink } = stage;
+    let mut table = InlineTable::new();
+    table.insert("percent", percent(*share));
+    if let Ok(date) = write_moment(*at).parse::<Datetime>() {
+        table.insert("at", date.into());
+    }
+    if *shrink {
+        table.insert("shrink", true.into());
+    }
+    Value::InlineTable(table)
 }
 
 fn landing(landing: &Landing) -> Value {

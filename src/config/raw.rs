@@ -6,7 +6,7 @@
 use toml::de::DeTable;
 
 use crate::config::problems::{At, Problems};
-use crate::config::raw_flow::{self, RawSession, RawWorkflow};
+use crate::config::raw_flow::{self, RawSession, RawStage, RawWorkflow};
 use crate::config::reader::{List, TableReader, Written};
 
 const DURATION: &str = "a duration such as \"30s\"";
@@ -91,6 +91,7 @@ pub(super) struct RawApp {
     pub(super) epoch: Integer,
     pub(super) keys: Texts,
     pub(super) percent: Text,
+    pub(super) stages: Option<List<RawStage>>,
     pub(super) annotate: Option<Written<bool>>,
     pub(super) on_unavailable: Text,
     pub(super) preset: Text,
@@ -273,6 +274,7 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
         epoch: reader.integer("epoch"),
         keys: reader.texts("keys", "an array of keys such as [\"cookie:uid\", \"device\"]"),
         percent: reader.quantity("percent", "a percentage such as 12.5 or \"12.5%\""),
+        stages: raw_flow::stages(&mut reader),
         annotate: reader.flag("annotate"),
         on_unavailable: reader.text("on_unavailable", "\"error\" or \"failover\""),
         preset: reader.text("preset", "\"okta\""),

@@ -28,6 +28,15 @@ pub(super) struct RawWorkflow {
     pub(super) failure: Option<List<RawEnding>>,
     pub(super) pin: Option<RawPin>,
     pub(super) percent: Text,
+    pub(super) stages: Option<List<RawStage>>,
+}
+
+/// An item of `stages`, of a workflow or an app
+pub(super) struct RawStage {
+    pub(super) at: At,
+    pub(super) percent: Text,
+    pub(super) date: Option<Written<Datetime>>,
+    pub(super) shrink: Option<Written<bool>>,
 }
 
 /// An item of `landing`
@@ -83,6 +92,25 @@ pub(super) fn workflow(name: Written<String>, mut reader: TableReader<'_>) -> Ra
         failure: reader.tables("failure", "write { status = \"5xx\" }").map(|list| list.map(ending)),
         pin: reader.table("pin").map(pin),
         percent: reader.quantity("percent", "a percentage such as 12.5 or \"12.5%\""),
+        stages: stages(&mut reader),
+    };
+    reader.finish();
+    raw
+}
+
+pub(super) fn stages(reader: &mut TableReader<'_>) -> Option<List<RawStage>> {
+    const STAGE: &str = "write [{ percent = 1, at = 2026-12-01T09:00:00Z }]";
+    reader.tables("stages", STAGE).map(|list| list.map(stage))
+}
+
+fn stage(mut reader: TableReader<'_>) -> RawStage {
+    reader.require("percent", "add percent = 10: the share from then on");
+    reader.require("at", "add at = 2026-12-01T09:00:00Z: when it begins");
+    let raw = RawStage {
+        at: reader.at().clone(),
+        percent: reader.quantity("percent", "a percentage such as 12.5 or \"12.5%\""),
+        date: reader.date("at"),
+        shrink: reader.flag("shrink"),
     };
     reader.finish();
     raw

@@ -27,6 +27,11 @@ pub fn load_text(path: &Path, text: &str, previous: Option<&Loaded>) -> Result<L
     parse_after(text, path, &Disk, previous)
 }
 
+/// The content of a file that an operator names beside a configuration, such as a list of subjects.
+pub fn read_listed(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_file(path, true, u64::MAX)
+}
+
 /// The text of the configuration, or what is wrong with it and a hint.
 fn read_text(path: &Path, again: bool) -> Result<String, (String, &'static str)> {
     // A pipe can be read once, at the start or by `check`; a reload would wait for it for ever.

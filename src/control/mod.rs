@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::telemetry::events::Origin;
 
 pub mod reload;
+pub mod stages;
 pub mod watch;
 
 /// What the control thread is asked for.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::ambient::unix_seconds;
+use crate::ambient::{unix_seconds, unix_time};
 use crate::config::diff;
 use crate::config::{self, Loaded};
+use crate::control::stages::StageWatch;
 use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
 use crate::net::doors::Doors;
@@ -51,6 +52,8 @@ pub struct Reloader {
     pub control: Control,
     /// Files to watch, whether or not the newest look liked them.
     pub files: Vec<PathBuf>,
+    /// The stages that lie ahead in the configuration that runs.
+    pub stages: StageWatch,
 }
 
 impl Reloader {
@@ -60,9 +63,17 @@ impl Reloader {
         mut commands: mpsc::UnboundedReceiver<Command>,
         watched: tokio::sync::watch::Sender<Vec<PathBuf>>,
     ) {
-        while let Some(command) = commands.recv().await {
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                () = tokio::time::sleep(self.stages.patience(unix_time())) => {
+                    self.stages.tell(unix_seconds(), &self.metrics);
+                    continue;
+                }
+            };
             match command {
-                Command::Reload { origin, reply } => {
+                None => return,
+                Some(Command::Reload { origin, reply }) => {
                     let outcome = self.reload(origin);
                     watched.send_replace(self.files.clone());
                     let look = LastLook { at: unix_seconds(), origin, outcome: outcome.clone() };
@@ -72,7 +83,7 @@ impl Reloader {
                         let _ = reply.send(outcome);
                     }
                 }
-                Command::CloseDoors => self.doors.close_all(),
+                Some(Command::CloseDoors) => self.doors.close_all(),
             }
         }
     }
@@ -95,7 +106,7 @@ impl Reloader {
             ConfigUnchanged { origin }.tell(&self.metrics);
             return Outcome::Unchanged { generation };
         }
-        let plan = diff::diff(&self.loaded.config, &loaded.config);
+        let plan = diff::diff(&self.loaded.config, &loaded.config, unix_seconds());
         let refusals = plan.refusals();
         if !refusals.is_empty() {
             let problems: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -122,7 +133,10 @@ impl Reloader {
             generation + 1,
             Some(&running),
         );
-        // Nothing below can fail.
+        // Nothing below can fail. What has begun until now began by the old file, and is told as such.
+        let now = unix_seconds();
+        self.stages.tell(now, &self.metrics);
+        self.stages.follow(&config, now);
         self.metrics.take_up(&config);
         self.live.replace(Arc::new(next));
         let (opened, closed) = self.doors.settle(doors);

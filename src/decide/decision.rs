@@ -17,10 +17,11 @@ use crate::decide::headers::Seen;
 use crate::decide::identify::identify;
 use crate::decide::journey::{Entry, Journey, journey};
 use crate::decide::presented::Presented;
+use crate::decide::stage::Schedule;
 use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
 use crate::decide::ticket::{Rejection, Sealer, SessionPin, Tester, Ticket};
-use crate::decide::workflow::{LandingEngine, Place, SIGN_OUT, Table};
+use crate::decide::workflow::{Place, SIGN_OUT, Table};
 
 /// What decides the requests of one app.
 #[derive(Clone, Debug)]
@@ -29,8 +30,8 @@ pub struct Rules {
     pub keys: Vec<KeySource>,
     /// Separates this app's buckets from others'.
     pub salt: String,
-    /// How much of the line belongs to the Identity engine.
-    pub share: Share,
+    /// How much of the line belongs to the Identity engine, and from when on.
+    pub share: Schedule,
     /// Targeting rules in order.
     pub targets: Vec<Target>,
     /// Opens and seals this app's tickets.
@@ -75,9 +76,14 @@ impl Rules {
         self.mints() || self.session.pins()
     }
 
-    /// The share of the workflow that starts, else of the app.
-    pub fn share_at(&self, start: Option<u8>) -> Share {
-        start.and_then(|at| self.table.workflow(at).share).unwrap_or(self.share)
+    /// The schedule of the workflow that starts, else of the app.
+    pub fn schedule_of(&self, start: Option<u8>) -> &Schedule {
+        start.and_then(|at| self.table.workflow(at).share.as_ref()).unwrap_or(&self.share)
+    }
+
+    /// The share in force there; `now` is in seconds since the Unix epoch.
+    pub fn share_at(&self, start: Option<u8>, now: u64) -> Share {
+        self.schedule_of(start).at(now)
     }
 }
 
@@ -295,14 +301,8 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     let loads_page = loads_page(question.headers, question.seen);
     let now = u32::try_from(moment.wall).unwrap_or(u32::MAX);
     let place = question.place;
-    let start = match place.landing {
-        // A link that is a start like any other.
-        Some(landing) if rules.table.landing(landing).engine == LandingEngine::Cohort => {
-            place.start.or(Some(landing.0))
-        }
-        Some(_) | None => place.start,
-    };
-    let share = rules.share_at(start);
+    let start = rules.table.start_of(&place);
+    let share = rules.share_at(start, moment.wall);
 
     let session = session(rules, ticket, presented.has_session, loads_page, start, now);
     let target = rules.targets.iter().position(|target| {

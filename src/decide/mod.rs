@@ -7,6 +7,7 @@ pub mod engine;
 pub mod subject;
 pub mod identify;
 pub mod bucket;
+pub mod stage;
 pub mod seal;
 pub mod ticket;
 pub mod cookies;

@@ -8,10 +8,10 @@ use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use crate::decide::answer::{AnswerFacts, Ending, Target};
-use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::matcher::Matcher;
 use crate::decide::pattern::{Methods, Pattern, normalise};
+use crate::decide::stage::Schedule;
 
 /// As many workflows fit into the sets of [`Place`].
 pub const MOST_WORKFLOWS: usize = 32;
@@ -40,8 +40,8 @@ pub struct Workflow {
     pub failure: Vec<Ending>,
     /// How long its pins hold.
     pub pin: PinLimits,
-    /// The share that it begins with; `None`: that of the app.
-    pub share: Option<Share>,
+    /// The share that it begins with, and from when on; `None`: that of the app.
+    pub share: Option<Schedule>,
 }
 
 /// How long a flow pin holds, in seconds.
@@ -215,6 +215,16 @@ impl Table {
     /// One landing.
     pub fn landing(&self, (at, entry): (u8, u8)) -> &Landing {
         &self.workflow(at).landing[usize::from(entry)]
+    }
+
+    /// The workflow that starts at a place: also by a link that is a start like any other.
+    pub fn start_of(&self, place: &Place) -> Option<u8> {
+        match place.landing {
+            Some(landing) if self.landing(landing).engine == LandingEngine::Cohort => {
+                place.start.or(Some(landing.0))
+            }
+            Some(_) | None => place.start,
+        }
     }
 
     /// The hash by which cookies name a workflow.

@@ -178,8 +178,9 @@ impl Record {
         if let (true, Some(served)) = (decision.trail.loads_page, self.engine)
             && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
             && before != served
-            && let Some(cause) =
-                move_cause(&self.view.snapshot.apps[app].rules, decision, self.reason, before)
+            && let rules = &self.view.snapshot.apps[app].rules
+            && let now = self.worker.ambient.moment().wall
+            && let Some(cause) = move_cause(rules, decision, self.reason, before, now)
         {
             view.metrics.record_move(before, served, cause);
         }
@@ -339,12 +340,14 @@ impl Drop for Record {
 }
 
 /// Why a browser's page comes from another engine than the one before. `None` where nobody was moved: a flow, a
-/// link or a `state` leads to the engine that has begun something, and back again.
+/// link or a `state` leads to the engine that has begun something, and back again. `now` is in seconds since the
+/// Unix epoch.
 fn move_cause(
     rules: &Rules,
     decision: &Decision,
     reason: Option<Reason>,
     before: Engine,
+    now: u64,
 ) -> Option<MoveCause> {
     let trail = &decision.trail;
     let TicketState::Valid(held) = trail.ticket else { return None };
@@ -357,9 +360,9 @@ fn move_cause(
         Reason::Cohort if held.bucket.is_some() && held.bucket != trail.bucket => Some(MoveCause::Identified),
         Reason::Cohort => {
             let bucket = trail.bucket?;
-            let shares = rules.table.workflows().iter().filter_map(|workflow| workflow.share);
-            let mut shares = shares.chain([rules.share]);
-            let by_workflow = shares.any(|share| share.engine_for(bucket) == before);
+            let shares = rules.table.workflows().iter().filter_map(|workflow| workflow.share.as_ref());
+            let mut shares = shares.chain([&rules.share]);
+            let by_workflow = shares.any(|share| share.at(now).engine_for(bucket) == before);
             Some(if by_workflow { MoveCause::Workflow } else { MoveCause::Share })
         }
     }

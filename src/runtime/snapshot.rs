@@ -160,7 +160,7 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
     Rules {
         keys: app.keys.clone(),
         salt: app.salt.clone(),
-        share: app.share,
+        share: app.share.clone(),
         targets: app.targets.clone(),
         sealer: Sealer::new(keys, &app.name, app.epoch, lifetime).with_cross_site(app.form_post),
         only: match (app.classic.endpoints.is_empty(), app.identity.endpoints.is_empty()) {

@@ -105,6 +105,7 @@ fn status_and_config_tell_everything_but_secrets() {
         status["apps"],
         json!([{
             "name": "portal", "hosts": ["portal.example.com"], "percent": "25%", "ratio": 0.25,
+            "next_stage": null, "workflows": [],
             "keys": ["cookie:uid", "device"], "epoch": 1, "targets": ["staff"], "engines": engines,
         }])
     );

@@ -2,6 +2,7 @@
 
 mod edits;
 mod running;
+mod stages;
 
 use std::fs;
 use std::path::Path;
@@ -75,7 +76,10 @@ fn check_says_what_a_good_file_does() {
     let arguments = ["check", "cutover.toml"];
     assert_eq!(run(folder.path(), &arguments), (0, summary.to_owned(), String::new()));
     let told = json_of(folder.path(), &arguments, 0);
-    assert_eq!(told["apps"], json!([{ "name": "portal", "hosts": [], "percent": "25%", "ratio": 0.25 }]));
+    assert_eq!(
+        told["apps"],
+        json!([{ "name": "portal", "hosts": [], "percent": "25%", "ratio": 0.25, "next_stage": null, "workflows": [] }])
+    );
     assert_eq!((&told["problems"], &told["effective"]), (&json!([]), &json!(null)));
 
     let (code, effective, talk) = run(folder.path(), &["check", "--print", "cutover.toml"]);

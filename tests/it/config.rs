@@ -16,6 +16,7 @@ use cutover::decide::ticket::SigningKey;
 
 mod damage;
 mod plan;
+mod stages;
 
 /// The least there can be.
 const LEAST: &str = r#"
@@ -253,7 +254,7 @@ fn everything_that_can_be_written_means_what_it_says() {
     let names: Vec<&str> = loaded.config.apps.iter().map(|app| app.name.as_str()).collect();
     assert_eq!(names, ["portal", "shop"]);
     let portal = &loaded.config.apps[0];
-    assert_eq!(portal.share, Share::from_parts(33_333).expect("a share"));
+    assert_eq!(portal.share.at(0), Share::from_parts(33_333).expect("a share"));
     assert_eq!(portal.classic.endpoints[1].url.to_string(), "http://[::2]:8080");
     assert_eq!(portal.targets[0].subjects.len(), 4, "three of the file, one that is in both, one more");
     assert_eq!(loaded.config.ticket.keys.len(), 2);
@@ -281,7 +282,7 @@ fn an_access_log_with_the_name_of_a_switch_keeps_its_dot() {
         let effective = effective(&loaded.config);
         assert!(effective.contains(&format!("access = \"{printed}\"")), "{effective}");
         let again = parse(&effective, "etc/cutover.toml", &files()).expect("what we write we read");
-        assert_eq!(diff(&loaded.config, &again.config), Plan::default());
+        assert_eq!(diff(&loaded.config, &again.config, 0), Plan::default());
     }
 }
 
@@ -290,7 +291,7 @@ fn assert_round_trip(loaded: &Loaded) {
     let printed = effective(&loaded.config);
     let again =
         parse(&printed, &loaded.name, &files()).unwrap_or_else(|rejected| panic!("{rejected}\n\n{printed}"));
-    assert_eq!(diff(&loaded.config, &again.config), Plan::default(), "{printed}");
+    assert_eq!(diff(&loaded.config, &again.config, 0), Plan::default(), "{printed}");
     assert_eq!(format!("{:#?}", loaded.config), format!("{:#?}", again.config));
     assert_eq!(effective(&again.config), printed);
 }

@@ -11,6 +11,7 @@ mod forward;
 mod operators;
 mod reload;
 mod shutdown;
+mod stages;
 mod sticky;
 mod support;
 mod wire;

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::views::StageView;
 use crate::decide::bucket::Bucket;
 use crate::decide::decision::{Decision, Reason, SessionState, TicketState, Trail};
 use crate::decide::engine::Engine;
+use crate::decide::stage::Stage;
 use crate::decide::subject::{KeySource, SubjectKey, SubjectKind};
 use crate::decide::workflow::LandingEngine;
 use crate::runtime::snapshot::App;
@@ -49,6 +51,10 @@ pub struct ExplanationView {
     /// The percentage from which on the answer is identity, and below which it is classic. `None` where no
     /// percentage changes the answer, or where the dice were thrown.
     pub flips_at: Option<String>,
+    /// What comes next in the schedule of that share.
+    pub next_stage: Option<StageView>,
+    /// The stage with which the answer becomes another, as far as the cohort decides.
+    pub flips_with: Option<StageView>,
     /// Whether the dice were thrown for a browser that nobody knows: another one may get another answer.
     pub is_random: bool,
     /// The workflow that the request is part of.
@@ -74,12 +80,14 @@ pub struct ExplanationView {
 pub struct WorkflowView {
     /// Its name.
     pub workflow: String,
-    /// Its share: its own, or that of the app.
+    /// The share in force: its own, or that of the app.
     pub percent: String,
     /// The engine of the subject's bucket; `None` without a bucket.
     pub engine: Option<&'static str>,
     /// The percentage from which on that is identity.
     pub flips_at: Option<String>,
+    /// What comes next in its schedule.
+    pub next_stage: Option<StageView>,
 }
 
 /// A flow pin.
@@ -141,13 +149,14 @@ pub struct IssueView {
 }
 
 impl ExplanationView {
-    /// A decision of an app. `key` is the subject's, and is not shown.
-    pub fn of(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Self {
+    /// A decision of an app. `key` is the subject's, and is not shown; `now` is in seconds since the Unix epoch.
+    pub fn of(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>, now: u64) -> Self {
         let Decision { engine, reason, trail, issue, journey, endpoint: _ } = decision;
         let table = &app.rules.table;
         let name = |at: u8| table.workflow(at).name.clone();
         let dice = is_random(trail);
         let flips_at = trail.bucket.filter(|_| *reason == Reason::Cohort && !dice);
+        let schedule = app.rules.schedule_of(table.start_of(&trail.place));
         Self {
             app: app.name.clone(),
             engine: engine.as_str(),
@@ -156,9 +165,14 @@ impl ExplanationView {
             bucket: trail.bucket.map(|bucket| bucket.get()),
             percent: trail.share.to_string(),
             flips_at: flips_at.map(|bucket| bucket.flips_at().to_string()),
+            next_stage: StageView::next(schedule, now),
+            flips_with: flips_at.and_then(|bucket| {
+                let flips = |stage: &&Stage| stage.share.engine_for(bucket) != trail.share.engine_for(bucket);
+                schedule.ahead(now).iter().find(flips).map(StageView::of)
+            }),
             is_random: dice && *reason == Reason::Cohort,
             workflow: decision.workflow().map(name),
-            workflows: workflows(app, trail.bucket.filter(|_| !dice)),
+            workflows: workflows(app, trail.bucket.filter(|_| !dice), now),
             flows: journey
                 .iter()
                 .flat_map(|journey| journey.flows.iter())
@@ -302,14 +316,16 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
 }
 
 /// The share of each workflow, and on which side of it a bucket lies.
-fn workflows(app: &App, bucket: Option<Bucket>) -> Vec<WorkflowView> {
+fn workflows(app: &App, bucket: Option<Bucket>, now: u64) -> Vec<WorkflowView> {
     let rows = app.rules.table.workflows().iter().map(|workflow| {
-        let share = workflow.share.unwrap_or(app.rules.share);
+        let schedule = workflow.share.as_ref().unwrap_or(&app.rules.share);
+        let share = schedule.at(now);
         WorkflowView {
             workflow: workflow.name.clone(),
             percent: share.to_string(),
             engine: bucket.map(|bucket| share.engine_for(bucket).as_str()),
             flips_at: bucket.map(|bucket| bucket.flips_at().to_string()),
+            next_stage: StageView::next(schedule, now),
         }
     });
     rows.collect()

@@ -3,6 +3,7 @@
 //! No secret is in any of them. Fields are only ever added; a reader must ignore what it does not know.
 
 mod explanation;
+mod stage;
 mod status;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::runtime::snapshot::Snapshot;
 pub use explanation::{
     ExplainQuery, ExplanationView, FlowView, IssueView, RowView, TicketView, WorkflowView,
 };
+pub use stage::{StageView, WorkflowShareView};
 pub use status::{
     AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, PoolReadyView, PoolView, ReadyView,
     StatusView,

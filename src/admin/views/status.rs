@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminState;
-use crate::admin::views::LookView;
+use crate::admin::views::{LookView, StageView, WorkflowShareView};
 use crate::ambient::Moment;
 use crate::config::model::App as AppConfig;
 use crate::control::LastLook;
@@ -120,10 +120,16 @@ pub struct AppView {
     pub name: String,
     /// The hosts it claims; empty: every host that no other app claims.
     pub hosts: Vec<String>,
-    /// How much of the line belongs to the Identity engine, as operators write it.
+    /// The share of the Identity engine that is in force, as operators write it.
     pub percent: String,
     /// The same, 0 … 1.
     pub ratio: f64,
+    /// What comes next, where that is scheduled.
+    #[serde(default)]
+    pub next_stage: Option<StageView>,
+    /// The shares of its workflows.
+    #[serde(default)]
+    pub workflows: Vec<WorkflowShareView>,
     /// Where it looks for a subject's key.
     pub keys: Vec<String>,
     /// Raised to forget every ticket.
@@ -168,7 +174,7 @@ impl StatusView {
             connections: drain.open(),
             draining: drain.has_begun(),
             configuration: ConfigurationView::of(&control.last()),
-            apps: AppView::all(&snapshot),
+            apps: AppView::all(&snapshot, now.wall),
         }
     }
 }
@@ -181,17 +187,21 @@ impl ConfigurationView {
 }
 
 impl AppView {
-    fn all(snapshot: &Snapshot) -> Vec<Self> {
+    fn all(snapshot: &Snapshot, now: u64) -> Vec<Self> {
         // Snapshots keep the order of the configuration they are built from.
-        snapshot.config.apps.iter().zip(&snapshot.apps).map(|(config, app)| Self::of(config, app)).collect()
+        let apps = snapshot.config.apps.iter().zip(&snapshot.apps);
+        apps.map(|(config, app)| Self::of(config, app, now)).collect()
     }
 
-    fn of(config: &AppConfig, app: &App) -> Self {
+    fn of(config: &AppConfig, app: &App, now: u64) -> Self {
+        let share = config.share.at(now);
         Self {
             name: config.name.clone(),
             hosts: config.hosts.iter().map(ToString::to_string).collect(),
-            percent: config.share.to_string(),
-            ratio: config.share.ratio(),
+            percent: share.to_string(),
+            ratio: share.ratio(),
+            next_stage: StageView::next(&config.share, now),
+            workflows: WorkflowShareView::all(config, now),
             keys: config.keys.iter().map(ToString::to_string).collect(),
             epoch: config.epoch,
             targets: config.targets.iter().map(|target| target.name.clone()).collect(),

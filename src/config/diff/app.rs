@@ -2,6 +2,7 @@
 
 use crate::config::diff::change::{Cause, Change};
 use crate::config::diff::server::setting;
+use crate::config::diff::stages;
 use crate::config::diff::targets::{self, Side, has};
 use crate::config::diff::workflows;
 use crate::config::model::{App, Config, Connections, EndpointSpec, OnUnavailable, Pool, Session, Timeouts};
@@ -13,17 +14,20 @@ use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
 use crate::decide::subject::KeySource;
 
-pub(super) fn changes(old: &Config, new: &Config, changes: &mut Vec<Change>) {
+pub(super) fn changes(old: &Config, new: &Config, now: u64, changes: &mut Vec<Change>) {
     let find = |config: &'_ Config, name: &str| config.apps.iter().position(|app| app.name == name);
     for app in old.apps.iter().filter(|app| find(new, &app.name).is_none()) {
         changes.push(Change::AppRemoved { app: app.name.clone() });
     }
     for app in &new.apps {
         match find(old, &app.name) {
-            None => changes.push(Change::AppAdded { app: app.name.clone(), share: app.share }),
+            None => {
+                changes.push(Change::AppAdded { app: app.name.clone(), share: app.share.at(now) });
+                workflows::stages_of_new(app, now, changes);
+            }
             Some(before) => {
-                let before = Side { app: &old.apps[before], trusts: !old.trusted_proxies.is_empty() };
-                let after = Side { app, trusts: !new.trusted_proxies.is_empty() };
+                let before = Side { app: &old.apps[before], trusts: !old.trusted_proxies.is_empty(), now };
+                let after = Side { app, trusts: !new.trusted_proxies.is_empty(), now };
                 app_changes(before, after, changes);
             }
         }
@@ -49,7 +53,7 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
         classic,
         identity,
     } = old.app;
-    host_changes(app, hosts, &new.app.hosts, has(Engine::Identity, old.app), changes);
+    host_changes(app, hosts, &new.app.hosts, has(Engine::Identity, old), changes);
 
     let consented = new.app.epoch > *epoch;
     let mut reshuffle = |cause| {
@@ -67,11 +71,9 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
         let mints = old.app.mints_tickets();
         changes.push(Change::Epoch { app: app.clone(), from: *epoch, to: new.app.epoch, mints });
     }
-    if *share != new.app.share {
-        let anew = salt_differs || keys_differ;
-        changes.push(Change::Share { app: app.clone(), from: *share, to: new.app.share, anew });
-    }
-    workflows::changes(old.app, new.app, salt_differs || keys_differ, changes);
+    let anew = salt_differs || keys_differ;
+    stages::changes(app, (share, &new.app.share), new.now, anew, changes);
+    workflows::changes(old.app, new.app, new.now, anew, changes);
     let written = |patterns: &Vec<Pattern>| {
         let texts: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
         format!("[{}]", texts.join(", "))

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use crate::config::diff::{Moves, Refusal};
+use crate::config::diff::{Moves, Refusal, ScheduleChange};
 use crate::config::model::EndpointUrl;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
@@ -127,6 +127,8 @@ pub enum Change {
         /// Whether everybody gets another place on the line by the same edit.
         anew: bool,
     },
+    /// A share follows other stages.
+    Schedule(ScheduleChange),
     /// Everybody gets another place on the line.
     Reshuffled {
         /// Which app.
@@ -308,6 +310,7 @@ impl Change {
                     Verdict::Widens
                 }
             }
+            Self::Schedule(change) => change.verdict(),
             Self::Target { may_move_back: true, .. } => Verdict::MovesBack,
             Self::Target { may_move_back: false, .. } => Verdict::Widens,
             Self::Listed { moves, .. } => {
@@ -340,6 +343,7 @@ impl Change {
             | Self::Workflow { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
+            | Self::Schedule(_)
             | Self::Reshuffled { .. }
             | Self::Epoch { .. }
             | Self::Target { .. }
@@ -398,6 +402,7 @@ impl Change {
             | Self::Workflow { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
+            | Self::Schedule(_)
             | Self::Reshuffled { .. }
             | Self::Epoch { .. }
             | Self::Target { .. }

@@ -1,11 +1,13 @@
-//! What an edit changes, and what that means for people: a pure function of two configurations.
+//! What an edit changes, and what that means for people: a pure function of two configurations and the time.
 //!
 //! `cutover plan`, the log of a reload and the reload itself share it, so that they cannot disagree.
 
 mod app;
 mod change;
+mod movers;
 mod server;
 mod show;
+mod stages;
 mod targets;
 mod workflows;
 
@@ -14,7 +16,9 @@ use std::fmt;
 use crate::config::model::Config;
 
 pub use change::{Applies, Cause, Change, SigningChange, TargetChange, Verdict, WorkflowChange};
-pub use targets::{Moves, moves};
+pub use movers::{Mover, knows_users, movers};
+pub use stages::{ScheduleChange, Step};
+pub use targets::Moves;
 
 /// Everything that an edit changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -39,11 +43,12 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What changes from one configuration to the next.
-pub fn diff(old: &Config, new: &Config) -> Plan {
+/// What changes from one configuration to the next; `now` is in seconds since the Unix epoch, and says which stages
+/// lie ahead.
+pub fn diff(old: &Config, new: &Config, now: u64) -> Plan {
     let mut changes = Vec::new();
     server::changes(old, new, &mut changes);
-    app::changes(old, new, &mut changes);
+    app::changes(old, new, now, &mut changes);
     Plan { changes }
 }
 
@@ -69,12 +74,15 @@ impl Plan {
     }
 }
 
-/// One change a line.
+/// One change a line; below a schedule, one line for each moment that lies ahead.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, change) in self.changes.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(formatter, "{separator}{change}")?;
+            if let Change::Schedule(ScheduleChange { steps, .. }) = change {
+                steps.iter().try_for_each(|step| write!(formatter, "\n  {step}"))?;
+            }
         }
         Ok(())
     }

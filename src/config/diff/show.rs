@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config::diff::change::{Cause, Change, SigningChange, TargetChange, WorkflowChange};
+use crate::config::diff::stages::Moving;
 use crate::config::diff::targets::Moves;
 use crate::decide::host::HostPattern;
 
@@ -53,14 +54,8 @@ impl fmt::Display for Change {
             Self::Share { app, from, to, anew: true } => {
                 write!(formatter, "{app} {from} → {to}, of a line on which everyone is placed anew")
             }
-            Self::Share { app, from, to, anew: false } if to >= from => {
-                let moved = thousandths(to.parts() - from.parts());
-                write!(formatter, "{app} {from} → {to}: {moved}% of subjects move to identity, 0 back")
-            }
-            Self::Share { app, from, to, anew: false } => {
-                let moved = thousandths(from.parts() - to.parts());
-                write!(formatter, "{app} {from} → {to}: 0 move to identity, {moved}% back")
-            }
+            Self::Share { app, from, to, anew: false } => write!(formatter, "{app} {}", Moving(*from, *to)),
+            Self::Schedule(change) => change.fmt(formatter),
             Self::Reshuffled { app, cause, .. } => {
                 match cause {
                     Cause::Salt => write!(formatter, "{app} salt changed")?,
@@ -112,6 +107,6 @@ fn shown(host: &Option<HostPattern>) -> String {
 }
 
 /// Parts per 100,000 as a percentage with three decimals.
-fn thousandths(parts: u32) -> String {
+pub(super) fn thousandths(parts: u32) -> String {
     format!("{}.{:03}", parts / 1000, parts % 1000)
 }

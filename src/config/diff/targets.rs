@@ -29,20 +29,16 @@ pub struct Moves {
 pub(super) struct Side<'c> {
     pub(super) app: &'c App,
     pub(super) trusts: bool,
+    /// In seconds since the Unix epoch.
+    pub(super) now: u64,
 }
 
-/// Who of these subjects moves when one app's rules become another's. `old_trusts` and `new_trusts` say whether
-/// there are trusted proxies.
-pub fn moves<'k>(
-    (old, old_trusts): (&App, bool),
-    (new, new_trusts): (&App, bool),
-    subjects: impl IntoIterator<Item = SubjectKey<'k>>,
-) -> Moves {
-    let old = Rules::of(Side { app: old, trusts: old_trusts });
-    let new = Rules::of(Side { app: new, trusts: new_trusts });
+/// Who of these subjects moves when one app's rules become another's, outside workflows.
+fn moves<'k>(old: Side<'_>, new: Side<'_>, subjects: impl IntoIterator<Item = SubjectKey<'k>>) -> Moves {
+    let (old, new) = (Rules::of(old), Rules::of(new));
     let mut moves = Moves::default();
     for subject in subjects {
-        moves.count(old.engine_for(&subject), new.engine_for(&subject));
+        moves.count(old.place(&subject).engine(old.share), new.place(&subject).engine(new.share));
     }
     moves
 }
@@ -57,26 +53,44 @@ impl Moves {
     }
 }
 
-/// What decides for a subject that is known by its key alone.
-struct Rules<'c> {
+/// What decides for a subject that is known by its key alone, and the share in force outside workflows.
+pub(super) struct Rules<'c> {
     lists: Vec<(&'c Arc<Subjects>, Engine)>,
     salt: &'c str,
     share: Share,
 }
 
 impl<'c> Rules<'c> {
-    fn of(Side { app, trusts }: Side<'c>) -> Self {
+    pub(super) fn of(Side { app, trusts, now }: Side<'c>) -> Self {
         let targets = app.targets.iter().filter(|target| {
             !target.subjects.is_empty() && subjects_can_match(&app.keys, target.claimed, trusts)
         });
         let lists = targets.map(|target| (&target.subjects, target.engine)).collect();
-        Self { lists, salt: &app.salt, share: app.share }
+        Self { lists, salt: &app.salt, share: app.share.at(now) }
     }
 
-    fn engine_for(&self, subject: &SubjectKey<'_>) -> Engine {
+    /// What places a subject, whatever the share.
+    pub(super) fn place(&self, subject: &SubjectKey<'_>) -> Placed {
         match self.lists.iter().find(|(list, _)| list.contains(subject)) {
-            Some((_, engine)) => *engine,
-            None => self.share.engine_for(Bucket::of(self.salt, subject)),
+            Some((_, engine)) => Placed::Listed(*engine),
+            None => Placed::At(Bucket::of(self.salt, subject)),
+        }
+    }
+}
+
+/// What places a subject: a list, or its place on the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Placed {
+    Listed(Engine),
+    At(Bucket),
+}
+
+impl Placed {
+    /// Its engine under a share.
+    pub(super) fn engine(self, share: Share) -> Engine {
+        match self {
+            Self::Listed(engine) => engine,
+            Self::At(bucket) => share.engine_for(bucket),
         }
     }
 }
@@ -84,7 +98,7 @@ impl<'c> Rules<'c> {
 /// Every change of the rules of an app, and what they do to the subjects that are listed.
 pub(super) fn changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     let app = &new.app.name;
-    let can_lose = has(Engine::Identity, old.app) && has(Engine::Classic, new.app);
+    let can_lose = has(Engine::Identity, old) && has(Engine::Classic, new);
     let count = changes.len();
     let find = |app: &App, name: &str| app.targets.iter().position(|target| target.name == name);
     let mut push = |target: &Target, change, loses: bool| {
@@ -129,11 +143,11 @@ pub(super) fn changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     }
 }
 
-/// Whether anybody can be on this engine, by share or by rule.
-pub(super) fn has(engine: Engine, app: &App) -> bool {
-    let by_share = app.shares().any(|share| match engine {
-        Engine::Classic => share != Share::WHOLE,
-        Engine::Identity => share != Share::NONE,
+/// Whether anybody can be on this engine now, by share or by rule.
+pub(super) fn has(engine: Engine, Side { app, trusts: _, now }: Side<'_>) -> bool {
+    let by_share = app.schedules().any(|(_, schedule)| match engine {
+        Engine::Classic => schedule.at(now) != Share::WHOLE,
+        Engine::Identity => schedule.at(now) != Share::NONE,
     });
     by_share || app.targets.iter().any(|target| target.engine == engine)
 }
@@ -204,5 +218,5 @@ fn count_listed(old: Side<'_>, new: Side<'_>) -> Moves {
         let earlier = &lists[..index];
         list.iter().filter(move |subject| !earlier.iter().any(|list| list.contains(subject)))
     });
-    moves((old.app, old.trusts), (new.app, new.trusts), subjects)
+    moves(old, new, subjects)
 }

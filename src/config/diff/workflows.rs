@@ -2,10 +2,12 @@
 //! that of a workflow that follows the app's.
 
 use crate::config::diff::change::{Change, WorkflowChange};
+use crate::config::diff::stages;
 use crate::config::model::App;
+use crate::decide::stage::Schedule;
 use crate::decide::workflow::Workflow;
 
-pub(super) fn changes(old: &App, new: &App, anew: bool, changes: &mut Vec<Change>) {
+pub(super) fn changes(old: &App, new: &App, now: u64, anew: bool, changes: &mut Vec<Change>) {
     let find = |app: &'_ App, name: &str| app.workflows.iter().position(|workflow| workflow.name == name);
     let names = old.workflows.iter().chain(new.workflows.iter().filter(|new| find(old, &new.name).is_none()));
     for Workflow { name, .. } in names {
@@ -23,11 +25,18 @@ pub(super) fn changes(old: &App, new: &App, anew: bool, changes: &mut Vec<Change
             changes.push(Change::Workflow { app: new.name.clone(), workflow: name.clone(), change });
         }
         // Where there is no such workflow, its paths follow the app.
-        let from = before.and_then(|workflow| workflow.share).unwrap_or(old.share);
-        let to = after.and_then(|workflow| workflow.share).unwrap_or(new.share);
-        if from != to {
-            changes.push(Change::Share { app: format!("{}/{name}", new.name), from, to, anew });
-        }
+        let schedules = (old.schedule_at(Some(name)), new.schedule_at(Some(name)));
+        stages::changes(&format!("{}/{name}", new.name), schedules, now, anew, changes);
+    }
+}
+
+/// The stages that lie ahead of an app that is new, held against nobody on identity.
+pub(super) fn stages_of_new(app: &App, now: u64, changes: &mut Vec<Change>) {
+    for (workflow, schedule) in app.schedules().filter(|(_, schedule)| !schedule.is_constant()) {
+        let name = workflow.map_or_else(|| app.name.clone(), |workflow| format!("{}/{workflow}", app.name));
+        // What is in force at once is told with the app.
+        let from = Schedule::constant(schedule.at(now));
+        stages::changes(&name, (&from, schedule), now, false, changes);
     }
 }
 

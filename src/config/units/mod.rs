@@ -5,6 +5,7 @@
 
 mod address;
 mod date;
+mod schedule;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::decide::bucket::Share;
 
 pub use address::{bind_address, endpoint_url, host_port, network};
 pub use date::{moment, write_moment};
+pub use schedule::{write_schedule, write_share, write_stage};
 
 /// Why a text is not what it should be.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

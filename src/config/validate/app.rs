@@ -11,12 +11,13 @@ use crate::config::raw_flow::RawSession;
 use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::target::{Setting, targets};
-use crate::config::validate::{Context, keys, pool, workflow};
+use crate::config::validate::{Context, keys, pool, stage, workflow};
 use crate::decide::answer::CookieName;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
+use crate::decide::stage::Schedule;
 use crate::decide::target::Target;
 
 /// The metric label of whatever belongs to no app.
@@ -46,6 +47,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         epoch,
         keys,
         percent,
+        stages,
         annotate,
         on_unavailable,
         preset,
@@ -63,9 +65,9 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         context.error(&salt.at, "the salt is empty", "leave it out to use the app's name");
     }
     let keys = keys::keys(context, &keys, trusts);
-    let share = match &percent {
-        Some(text) => context.unit(&text.at, units::percent(&text.value)),
-        None => Some(Share::NONE),
+    let share = match (&percent, stages) {
+        (None, None) => Some(Schedule::default()),
+        (percent, stages) => stage::schedule(context, percent, stages),
     };
     let setting = Setting { keys: &keys, trusts };
     let (targets, subject_lists) =
@@ -76,7 +78,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     let presets = [("okta", true)];
     let has_preset = context.choice(&preset, &presets, false);
     let workflows = workflow::workflows(context, workflows, has_preset);
-    workflow::order(context, &at, &workflows, share.unwrap_or(Share::NONE));
+    workflow::order(context, &at, &workflows, share.as_ref().unwrap_or(&Schedule::default()));
     let assets = workflow::patterns(context, &assets).unwrap_or_else(|| {
         let texts = if has_preset { preset::ASSETS } else { &[] };
         texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
@@ -84,9 +86,9 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     let session = self::session(context, session, has_preset, !workflows.is_empty());
 
     let empty = [emptiness(&classic), emptiness(&identity)];
-    if let Some(share) = share {
-        let own = workflows.iter().filter_map(|workflow| workflow.share);
-        let shares: Vec<Share> = std::iter::once(share).chain(own).collect();
+    if let Some(share) = &share {
+        let own = workflows.iter().filter_map(|workflow| workflow.share.as_ref());
+        let shares: Vec<&Schedule> = std::iter::once(share).chain(own).collect();
         empty_pools(context, &at, &empty, &shares, &targets);
     }
     if let (OnUnavailable::Failover, Some(at)) = (on_unavailable, on_unavailable_at)
@@ -103,7 +105,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         name: name.value,
         epoch: context.number(&epoch, 1..=u32::MAX, 1),
         keys,
-        share: share.unwrap_or(Share::NONE),
+        share: share.unwrap_or_default(),
         annotate: context.flag(&annotate, false),
         on_unavailable,
         workflows,
@@ -228,7 +230,7 @@ fn empty_pools(
     context: &Context<'_, '_>,
     app: &At,
     empty: &[Option<At>; 2],
-    shares: &[Share],
+    shares: &[&Schedule],
     targets: &[Target],
 ) {
     if let [Some(_), Some(_)] = empty {
@@ -237,14 +239,23 @@ fn empty_pools(
     }
     for engine in Engine::BOTH {
         let Some(at) = &empty[engine.index()] else { continue };
-        let (needed, allowed) = match engine {
-            Engine::Classic => (shares.iter().find(|share| **share != Share::WHOLE), "100"),
-            Engine::Identity => (shares.iter().find(|share| **share != Share::NONE), "0"),
+        let (unneeded, allowed) = match engine {
+            Engine::Classic => (Share::WHOLE, "100"),
+            Engine::Identity => (Share::NONE, "0"),
         };
-        if let Some(share) = needed {
+        let needing = |schedule: &&Schedule| {
+            Some((schedule.shares().find(|share| *share != unneeded)?, schedule.is_constant()))
+        };
+        if let Some((share, is_constant)) = shares.iter().find_map(needing) {
+            // What the file says must be true at any time: the clock may be set back.
+            let written = match (is_constant, engine) {
+                (true, _) => "percent is",
+                (false, Engine::Classic) => "before the first stage percent is",
+                (false, Engine::Identity) => "a stage's percent is",
+            };
             context.error(
                 at,
-                format!("{engine} has no endpoints, but percent is {}", units::write_percent(*share)),
+                format!("{engine} has no endpoints, but {written} {}", units::write_percent(share)),
                 format!("{engine} can be empty only where percent is {allowed}"),
             );
         }

@@ -9,6 +9,7 @@ mod keys;
 mod pool;
 mod secrets;
 mod server;
+mod stage;
 mod target;
 mod workflow;
 

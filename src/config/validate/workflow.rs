@@ -10,11 +10,11 @@ use crate::config::raw::{Text, Texts};
 use crate::config::raw_flow::{RawEnding, RawLanding, RawPin, RawWorkflow};
 use crate::config::reader::{List, Written};
 use crate::config::units;
-use crate::config::validate::Context;
+use crate::config::validate::{Context, stage};
 use crate::decide::answer::{CookieName, Ending};
-use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::pattern::{Pattern, PatternError};
+use crate::decide::stage::Schedule;
 use crate::decide::workflow::{Landing, LandingEngine, MOST_WORKFLOWS, PinLimits, Workflow};
 
 /// A landing's place is a byte.
@@ -69,7 +69,7 @@ fn name(context: &Context<'_, '_>, name: &Written<String>) {
 
 /// `None` for one that is taken out of the preset.
 fn workflow(context: &Context<'_, '_>, raw: RawWorkflow, base: Option<&PresetWorkflow>) -> Option<Workflow> {
-    let RawWorkflow { name, start, steps, callback, landing, success, failure, pin, percent } = raw;
+    let RawWorkflow { name, start, steps, callback, landing, success, failure, pin, percent, stages } = raw;
     let is_removed = start.as_ref().is_some_and(List::is_empty);
     if is_removed && base.is_some() {
         return None;
@@ -111,7 +111,7 @@ fn workflow(context: &Context<'_, '_>, raw: RawWorkflow, base: Option<&PresetWor
             .or_else(|| base.as_ref().map(|base| base.failure.clone()))
             .unwrap_or_default(),
         pin,
-        share: percent.and_then(|text| context.unit(&text.at, units::percent(&text.value))),
+        share: stage::schedule(context, &percent, stages),
         name: name.value,
     })
 }
@@ -308,22 +308,37 @@ fn overlaps(context: &Context<'_, '_>, workflows: &[Workflow], at: Option<&At>) 
     }
 }
 
-/// The recommended order (`DOMAIN.md` 4.4): whoever signs in on Identity recovers there too.
-pub(super) fn order(context: &Context<'_, '_>, at: &At, workflows: &[Workflow], share: Share) {
-    let of = |name: &str| {
-        let found = workflows.iter().find(|workflow| workflow.name == name);
-        found.map(|workflow| (name.to_owned(), workflow.share.unwrap_or(share)))
+/// The recommended order (`DOMAIN.md` 4.4): whoever signs in on Identity recovers there too. One warning, about the
+/// first moment at which it breaks: before every stage, or when one begins.
+pub(super) fn order(context: &Context<'_, '_>, at: &At, workflows: &[Workflow], share: &Schedule) {
+    let of = |name: &&'static str| {
+        let found = workflows.iter().find(|workflow| workflow.name == *name)?;
+        Some((*name, found.share.as_ref().unwrap_or(share)))
     };
-    let order: Vec<(String, Share)> =
-        ["recovery", "registration", "sign-in"].iter().filter_map(|name| of(name)).collect();
-    for pair in order.windows(2) {
-        let [(wide, first), (narrow, second)] = pair else { continue };
-        if first < second {
-            let message = format!("{wide} is at {first}, below {narrow} at {second}");
-            let hint =
-                "Identity recovers and registers within a sign-in: keep recovery >= registration >= sign-in";
-            context.problems.warning(at, message, hint);
+    let order: Vec<(&str, &Schedule)> =
+        ["recovery", "registration", "sign-in"].iter().filter_map(of).collect();
+    let stages = order.iter().flat_map(|(_, schedule)| schedule.stages());
+    let mut moments: Vec<u64> = std::iter::once(0).chain(stages.map(|stage| stage.at)).collect();
+    moments.sort_unstable();
+    for (index, moment) in moments.iter().enumerate() {
+        let broken = order.windows(2).filter_map(|pair| {
+            let [(wide, first), (narrow, second)] = pair else { return None };
+            let (first, second) = (first.at(*moment), second.at(*moment));
+            (first < second).then(|| format!("{wide} is at {first}, below {narrow} at {second}"))
+        });
+        let broken = broken.collect::<Vec<_>>().join("; ");
+        if broken.is_empty() {
+            continue;
         }
+        let when = match (index, moments.get(1)) {
+            (0, None) => String::new(),
+            (0, Some(first)) => format!("until {}, ", units::write_moment(*first)),
+            (_, _) => format!("from {} on, ", units::write_moment(*moment)),
+        };
+        let hint =
+            "Identity recovers and registers within a sign-in: keep recovery >= registration >= sign-in";
+        context.problems.warning(at, format!("{when}{broken}"), hint);
+        return;
     }
 }
 

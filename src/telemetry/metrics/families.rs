@@ -104,8 +104,10 @@ families! {
     FLOWS = Counter "cutover_flows_total" [app, workflow, engine, outcome];
     /// From the start of a flow to its end.
     FLOW_DURATION = Histogram "cutover_flow_duration_seconds" [app, workflow, engine];
-    /// The configured share of the Identity engine, 0 to 1.
+    /// The share of the Identity engine that is in force, 0 to 1.
     SHARE = Gauge "cutover_share_ratio" [app, workflow];
+    /// Stages of a schedule that came into force while the process ran.
+    STAGES = Counter "cutover_stages_total" [app, workflow];
     /// Cookies that were no ticket, and why; the browser was given a new one.
     TICKETS_REJECTED = Counter "cutover_tickets_rejected_total" [reason];
     /// Whether requests may go to this endpoint: 1 or 0.

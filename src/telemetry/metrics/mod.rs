@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::config::model::Config;
 use crate::decide::engine::Engine;
+use crate::decide::stage::Schedule;
 use crate::telemetry::kinds::ReloadResult;
 use crate::telemetry::metrics::cells::{SharedCounter, Throttle, lock};
 pub use crate::telemetry::metrics::exposition::{Format, negotiate};
@@ -68,10 +69,15 @@ impl Metrics {
     pub fn take_up(&self, config: &Config) {
         let mut shares = BTreeMap::new();
         for app in &config.apps {
-            shares.insert((app.name.as_str().into(), NONE.into()), app.share.ratio());
+            let name = || app.name.as_str().into();
+            shares.insert((name(), NONE.into()), app.share.clone());
             for workflow in &app.workflows {
-                let share = workflow.share.unwrap_or(app.share);
-                shares.insert((app.name.as_str().into(), workflow.name.as_str().into()), share.ratio());
+                let share = app.schedule_at(Some(&workflow.name));
+                shares.insert((name(), workflow.name.as_str().into()), share.clone());
+            }
+            for (workflow, _) in app.schedules().filter(|(_, schedule)| !schedule.is_constant()) {
+                // Shown before it begins: rate() must see the first one.
+                lock(&self.shared.stages).entry((name(), workflow.unwrap_or(NONE).into())).or_default();
             }
         }
         *lock(&self.shared.shares) = shares;
@@ -146,7 +152,9 @@ impl Current {
 pub(in crate::telemetry) struct Shared {
     current: Mutex<Option<Current>>,
     endpoints: Mutex<BTreeMap<EndpointKey, Arc<SharedEndpoint>>>,
-    shares: Mutex<BTreeMap<WorkflowKey, f64>>,
+    shares: Mutex<BTreeMap<WorkflowKey, Schedule>>,
+    /// Stages that came into force.
+    stages: Mutex<BTreeMap<WorkflowKey, u64>>,
     pub(in crate::telemetry) config: Mutex<Running>,
     pub(in crate::telemetry) reloads: [SharedCounter; ReloadResult::COUNT],
     pub(in crate::telemetry) panics: SharedCounter,
@@ -170,6 +178,10 @@ impl Shared {
             .entry((app.into(), engine, endpoint.into()))
             .or_insert_with(|| Arc::new(SharedEndpoint::new(app, engine, endpoint)));
         Arc::clone(shared)
+    }
+
+    pub(in crate::telemetry) fn count_stage(&self, app: &str, workflow: &str) {
+        *lock(&self.stages).entry((app.into(), workflow.into())).or_default() += 1;
     }
 
     pub(in crate::telemetry) fn running(&self) -> std::sync::MutexGuard<'_, Running> {

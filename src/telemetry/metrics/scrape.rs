@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::ambient::unix_seconds;
 use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
@@ -200,8 +201,13 @@ impl Picture {
         }
         self.write_flows(out);
         let mut shares = out.family(&family::SHARE);
-        for ((name, workflow), share) in lock(&metrics.shared.shares).iter() {
-            shares.add(&[name, workflow], share);
+        let now = unix_seconds();
+        for ((name, workflow), schedule) in lock(&metrics.shared.shares).iter() {
+            shares.add(&[name, workflow], schedule.at(now).ratio());
+        }
+        let mut stages = out.family(&family::STAGES);
+        for ((name, workflow), count) in lock(&metrics.shared.stages).iter() {
+            stages.add(&[name, workflow], count);
         }
         // All of them, also those that never happened: rate() must see the first one.
         let mut rejected = out.family(&family::TICKETS_REJECTED);
@@ -325,6 +331,7 @@ impl Gone {
             }
             lock(&metrics.shared.endpoints).remove(&(app, engine, url));
         }
+        lock(&metrics.shared.stages).retain(|(app, _), _| !self.apps.contains(app));
         for worker in &metrics.workers {
             lock(&worker.apps).retain(|name, _| !self.apps.contains(name));
             lock(&worker.listeners).retain(|name, _| !self.listeners.contains(name));

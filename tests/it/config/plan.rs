@@ -6,7 +6,7 @@ use super::{EVERYTHING, portal, read};
 
 /// What `cutover plan` would print.
 fn plan(old: &str, new: &str) -> Plan {
-    diff(&read(old).config, &read(new).config)
+    diff(&read(old).config, &read(new).config, 0)
 }
 
 fn check_plan(old: &str, new: &str, lines: &[&str], verdict: Verdict, refusals: &[&str]) {

@@ -102,12 +102,12 @@ impl World {
     fn set_share(&mut self, of: &str, parts: u32) {
         let share = Share::from_parts(parts).expect("on the line");
         if of == "app" {
-            self.rules.share = share;
+            self.rules.share = share.into();
             return;
         }
         let mut workflows = self.rules.table.workflows().to_vec();
         for workflow in workflows.iter_mut().filter(|workflow| workflow.name == of) {
-            workflow.share = Some(share);
+            workflow.share = Some(share.into());
         }
         self.rules.table = cutover::decide::workflow::Table::new(workflows, &[]);
     }
