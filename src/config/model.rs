@@ -261,6 +261,8 @@ pub struct SubjectList {
 /// What happens to requests whose engine cannot serve.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OnUnavailable {
+    /// Flows begin anew, and sessions are given up after a while; whom nothing holds gets an answer of ours.
+    Restart,
     /// An answer of ours: 502, 503 or 504.
     Error,
     /// The other engine serves the request.
@@ -271,6 +273,7 @@ impl OnUnavailable {
     /// The name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Restart => "restart",
             Self::Error => "error",
             Self::Failover => "failover",
         }

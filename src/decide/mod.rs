@@ -19,6 +19,7 @@ pub mod flow;
 pub mod presented;
 pub mod journey;
 pub mod decision;
+pub mod anew;
 pub mod host;
 pub mod headers;
 pub mod redact;

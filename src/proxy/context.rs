@@ -16,7 +16,7 @@ use crate::net::drain::Drain;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
-use crate::telemetry::events::PanicCaught;
+use crate::telemetry::events::{EngineGone, PanicCaught};
 use crate::telemetry::metrics::{AppMetrics, Metrics, WorkerMetrics, WorkflowMetrics};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::WorkerEndpoint;
@@ -140,6 +140,11 @@ impl WorkerContext {
     /// Tells of a panic that was caught.
     pub fn panicked(&self, during: &str, message: &str) {
         PanicCaught { during, message }.tell(&self.shared_metrics);
+    }
+
+    /// Tells of somebody whose engine is gone.
+    pub fn engine_gone(&self, event: &EngineGone<'_>) {
+        event.tell(&self.shared_metrics);
     }
 
     /// Gives up unused connections whenever another worker asks.

@@ -19,6 +19,7 @@ use crate::proxy::body::{BodyError, RequestBody};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
+use crate::proxy::restart::{self, Next};
 use crate::telemetry::events::{Chain, UpstreamFailed};
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::{Answer, Failed};
@@ -40,14 +41,18 @@ pub struct Exchange<'a> {
     pub wants_upgrade: bool,
     /// The endpoint that a pin asks for, by hash; 0: none in particular.
     pub endpoint: u32,
+    /// Whether the request brings a one-time answer or link.
+    pub once: bool,
+    /// Whether the client reached us over TLS.
+    pub secure: bool,
     /// The name of the workflow that the request is part of.
     pub workflow: Option<&'a str>,
 }
 
 /// An attempt that failed, with the body when it can still be sent.
-struct Attempt {
-    error: UpstreamError,
-    body: Option<RequestBody>,
+pub(super) struct Attempt {
+    pub(super) error: UpstreamError,
+    pub(super) body: Option<RequestBody>,
     /// The connection came from the pool: it says little about the endpoint that it died.
     was_pooled: bool,
 }
@@ -61,7 +66,7 @@ impl Attempt {
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
 pub async fn forward(
     exchange: &Exchange<'_>,
-    decision: &Decision,
+    decision: &mut Decision,
     mut head: RequestHead,
     body: RequestBody,
     record: &mut Record,
@@ -105,7 +110,29 @@ pub async fn forward(
             let again = Box::pin(attempts(exchange, &head, other, body, record));
             again.await?.map_err(|failed| fault_of(failed.error))
         }
-        Attempt { error, .. } => Err(fault_of(error)),
+        Attempt { error, body, .. } => {
+            let next = match app.on_unavailable {
+                OnUnavailable::Restart => restart::next(exchange, decision, &head.method, &error, record),
+                OnUnavailable::Error | OnUnavailable::Failover => Next::Error,
+            };
+            match (next, body) {
+                (Next::Answer(gone), _) => Err(ProxyError::EngineGone(gone)),
+                (Next::Other(anew), Some(body)) => {
+                    restart::turn(&mut head, &anew);
+                    if app.annotate {
+                        head.lines.truncate(unannotated);
+                        head.lines.annotate(other, anew.reason, exchange.workflow);
+                    }
+                    record.moved_to(other, anew.reason);
+                    let response = Box::pin(attempts(exchange, &head, other, body, record)).await?;
+                    let response = response.map_err(|failed| fault_of(failed.error))?;
+                    record.begins_anew_on(other, anew.issue, exchange.secure);
+                    *decision = *anew;
+                    Ok(response)
+                }
+                (Next::Other(_) | Next::Error, _) => Err(fault_of(error)),
+            }
+        }
     }
 }
 
@@ -162,6 +189,7 @@ async fn attempts(
                     note_failure(exchange, endpoint, &error);
                     return Ok(Err(Attempt::failed(error, None)));
                 }
+                endpoint.shared.answered();
                 record.answered();
                 return Ok(Ok(response));
             }
@@ -179,12 +207,15 @@ async fn attempts(
             continue;
         }
         note_failure(exchange, endpoint, &failed.error);
+        if restart::is_unreachable(&failed.error) {
+            endpoint.shared.refused(exchange.worker.ambient.moment().wall);
+        }
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
         }
         // An endpoint that refused a new connection is not asked again where it is alone.
         let elsewhere = failed.was_pooled || app.pool(engine).endpoints.len() > 1;
-        let again = elsewhere && may_repeat(progress, &head.method, has_body, tries);
+        let again = elsewhere && may_repeat(progress, &head.method, has_body, exchange.once, tries);
         match failed.body {
             Some(untouched) if again => {
                 failed_at = Some(at);

@@ -60,6 +60,8 @@ pub struct Record {
     told: Option<Box<Told>>,
     /// The workflow that it is part of, by position.
     workflow: Option<u8>,
+    /// Its browser's move to the other engine is counted.
+    began_anew: bool,
 }
 
 /// What only the access log wants to know; absent when it does not.
@@ -98,6 +100,7 @@ impl Record {
             request_id: None,
             told: None,
             workflow: None,
+            began_anew: false,
         }
     }
 
@@ -166,8 +169,22 @@ impl Record {
     pub fn learned(&self, decision: &Decision, lesson: &Lesson) {
         let Some(app) = self.app else { return };
         let view = &self.view.apps[app];
-        for FlowEvent { workflow, engine, what } in &lesson.events {
-            let metrics = &view.workflows[usize::from(*workflow)];
+        self.flows(&lesson.events);
+        if let (true, false, Some(served)) = (decision.trail.loads_page, self.began_anew, self.engine)
+            && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
+            && before != served
+            && let Some(cause) =
+                move_cause(&self.view.snapshot.apps[app].rules, decision, self.reason, before)
+        {
+            view.metrics.record_move(before, served, cause);
+        }
+    }
+
+    /// What flows did is counted.
+    pub fn flows(&self, events: &[FlowEvent]) {
+        let Some(app) = self.app else { return };
+        for FlowEvent { workflow, engine, what } in events {
+            let metrics = &self.view.apps[app].workflows[usize::from(*workflow)];
             match what {
                 FlowChange::Started => metrics.record_start(*engine),
                 FlowChange::Ended(outcome, took) => {
@@ -175,13 +192,19 @@ impl Record {
                 }
             }
         }
-        if let (true, Some(served)) = (decision.trail.loads_page, self.engine)
-            && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
-            && before != served
-            && let Some(cause) =
-                move_cause(&self.view.snapshot.apps[app].rules, decision, self.reason, before)
-        {
-            view.metrics.record_move(before, served, cause);
+    }
+
+    /// The browser gets this ticket, and not the one that was decided.
+    pub fn issues(&mut self, ticket: Option<Ticket>, secure: bool) {
+        self.issue = ticket.map(|ticket| (ticket, secure)).or(self.issue);
+    }
+
+    /// The engine that held a flow or a session is gone, and the other one is this browser's from now on.
+    pub fn begins_anew_on(&mut self, engine: Engine, ticket: Option<Ticket>, secure: bool) {
+        self.began_anew = true;
+        self.issues(ticket, secure);
+        if ticket.is_some() {
+            self.metrics().record_move(engine.other(), engine, MoveCause::Restart);
         }
     }
 

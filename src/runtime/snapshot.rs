@@ -189,6 +189,20 @@ fn key_headers(app: &AppConfig) -> Vec<HeaderName> {
 }
 
 impl Pool {
+    /// Since when no endpoint has been reached, each at its last try; `None` while one may be there. `now` is in
+    /// seconds since the Unix epoch.
+    pub fn gone_since(&self, now: u64) -> Option<u64> {
+        self.endpoints
+            .iter()
+            .map(|endpoint| endpoint.gone_since(now))
+            .try_fold(0, |latest, since| Some(since?.max(latest)))
+    }
+
+    /// Whether somebody may be sent there: an endpoint is not known to be gone.
+    pub fn may_serve(&self, now: u64) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.may_serve(now))
+    }
+
     fn build<'a>(config: &PoolConfig, known: impl Fn(&str) -> Option<&'a Arc<Endpoint>>) -> Self {
         let endpoints = config
             .endpoints

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use crate::decide::engine::Engine;
 use crate::telemetry::kinds::{ReloadResult, UpstreamFailure};
 use crate::telemetry::metrics::{EndpointMetrics, Metrics};
 
@@ -301,6 +302,32 @@ impl fmt::Debug for UpstreamFailed<'_> {
     }
 }
 
+/// Somebody is held by an engine none of whose endpoints can be reached. The answer is counted; the log gets one line
+/// a second.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineGone<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// The engine.
+    pub engine: Engine,
+    /// What becomes of whom it holds.
+    pub told: &'a str,
+    /// Since when, in seconds since the Unix epoch.
+    pub since: u64,
+    /// Likewise the present.
+    pub wall: u64,
+}
+
+impl EngineGone<'_> {
+    /// Tells.
+    pub fn tell(&self, metrics: &Metrics) {
+        let Self { app, engine, told, since, wall } = *self;
+        let Some(suppressed) = metrics.shared().engine_gone_throttle.admit(wall) else { return };
+        let gone_seconds = wall.saturating_sub(since);
+        warn!(app, %engine, gone_seconds, suppressed, "engine gone: {told}");
+    }
+}
+
 /// Access records were lost. Each is counted; the log gets one line a second.
 #[derive(Clone, Copy)]
 pub struct AccessLogDropped<'a> {
@@ -336,7 +363,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::decide::engine::Engine;
     use crate::telemetry::metrics::Format;
 
     #[derive(Clone, Default)]

@@ -205,16 +205,8 @@ fn host_hint(written: &str) -> &'static str {
 }
 
 fn on_unavailable(context: &Context<'_, '_>, written: &Text) -> OnUnavailable {
-    if let Some(written) = written.as_ref().filter(|written| written.value == "restart") {
-        context.error(
-            &written.at,
-            "on_unavailable = \"restart\" is not available yet",
-            "write \"error\" or \"failover\"",
-        );
-        return OnUnavailable::Error;
-    }
-    let choices = [OnUnavailable::Error, OnUnavailable::Failover].map(|choice| (choice.as_str(), choice));
-    context.choice(written, &choices, OnUnavailable::Error)
+    let choices = [OnUnavailable::Restart, OnUnavailable::Error, OnUnavailable::Failover];
+    context.choice(written, &choices.map(|choice| (choice.as_str(), choice)), OnUnavailable::Restart)
 }
 
 /// Where a pool says that it has no endpoints.
