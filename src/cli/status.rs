@@ -16,7 +16,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::admin::views::{AppView, ByEngine, ConfigurationView, LookView, PoolView, StatusView};
+use crate::admin::views::{
+    AppView, ByEngine, ConfigurationView, LookView, PoolView, StatusView, WarningView,
+};
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
 
@@ -169,7 +171,7 @@ fn look(configuration: &ConfigurationView, now: u64) -> String {
 }
 
 fn app(app: &AppView) -> String {
-    let AppView { name, hosts, percent, ratio: _, keys, epoch, targets, engines } = app;
+    let AppView { name, hosts, percent, ratio: _, keys, epoch, targets, engines, warnings } = app;
     let hosts = if hosts.is_empty() { "every other host".to_owned() } else { hosts.join(", ") };
     let mut head =
         format!("{name}  {percent} on identity  ({hosts}; keys {}; epoch {epoch}", keys.join(", "));
@@ -187,5 +189,9 @@ fn app(app: &AppView) -> String {
             rows.push([engine.to_owned(), endpoint.url.clone()].into_iter().chain(numbers).collect());
         }
     }
-    format!("{head})\n{}", indent(&render::table(&rows), 2))
+    let mut text = format!("{head})\n{}", indent(&render::table(&rows), 2));
+    for WarningView { message, hint } in warnings {
+        text.push_str(&format!("\n  warning: {message}\n    hint: {hint}"));
+    }
+    text
 }

@@ -245,6 +245,8 @@ pub struct Session {
     pub cookies: Vec<CookieName>,
     /// Whether both engines read one session store.
     pub shared: bool,
+    /// Whether each engine's session cookies have a name of their own in the browser. Never with `shared`.
+    pub isolate: bool,
     /// How long a browser is kept on the engine that holds its session; whole seconds.
     pub lifetime: Duration,
 }

@@ -16,6 +16,7 @@ pub mod matcher;
 pub mod workflow;
 pub mod answer;
 pub mod flow;
+pub mod isolation;
 pub mod presented;
 pub mod journey;
 pub mod decision;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::ambient::Ambient;
+use crate::ambient::{Ahead, Ambient};
 use crate::decide::engine::Engine;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::drain::Drain;
@@ -72,9 +72,10 @@ impl WorkerContext {
         shared_metrics: &Arc<Metrics>,
         drain: Arc<Drain>,
         access: WorkerLog,
+        ahead: Ahead,
     ) -> Rc<Self> {
         let metrics = shared_metrics.worker(index);
-        let ambient = Rc::new(Ambient::system());
+        let ambient = Rc::new(Ambient::ahead(ahead));
         let shed = Arc::new(Notify::new());
         let view = View::build(live.load(), None, &metrics, &shed, &ambient);
         Rc::new(Self {

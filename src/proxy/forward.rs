@@ -13,6 +13,7 @@ use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
 use crate::decide::decision::{Decision, Reason};
 use crate::decide::engine::Engine;
+use crate::decide::isolation::Jar;
 use crate::decide::retry::{Progress, is_repeatable, may_repeat};
 use crate::net::activity::{Activity, Stall};
 use crate::proxy::body::{BodyError, RequestBody};
@@ -73,6 +74,14 @@ pub async fn forward(
 ) -> Result<Box<Response<Answer<RequestBody>>>, ProxyError> {
     let app = &exchange.view.snapshot.apps[exchange.app];
     exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
+    let session = &app.rules.session;
+    let jar = session.isolate.then(|| Jar::of(&head.headers));
+    let hand_cookies = |engine: Engine, head: &mut RequestHead| {
+        if let Some(jar) = &jar {
+            jar.hand_to(engine, &session.cookies, &mut head.headers);
+        }
+    };
+    hand_cookies(decision.engine, &mut head);
     let unannotated = head.lines.len();
     if app.annotate {
         head.lines.annotate(decision.engine, decision.reason, exchange.workflow);
@@ -89,6 +98,7 @@ pub async fn forward(
                 head.lines.truncate(unannotated);
                 head.lines.annotate(other, decision.reason, exchange.workflow);
             }
+            hand_cookies(other, &mut head);
             return Ok(Box::pin(of_the_other_build(exchange, &head, decision, response, record)).await);
         }
         Ok(response) => return Ok(response),
@@ -102,6 +112,7 @@ pub async fn forward(
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
+            hand_cookies(other, &mut head);
             if app.annotate {
                 head.lines.truncate(unannotated);
                 head.lines.annotate(other, Reason::Failover, exchange.workflow);
@@ -119,6 +130,7 @@ pub async fn forward(
                 (Next::Answer(gone), _) => Err(ProxyError::EngineGone(gone)),
                 (Next::Other(anew), Some(body)) => {
                     restart::turn(&mut head, &anew);
+                    hand_cookies(other, &mut head);
                     if app.annotate {
                         head.lines.truncate(unannotated);
                         head.lines.annotate(other, anew.reason, exchange.workflow);

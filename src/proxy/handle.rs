@@ -223,6 +223,11 @@ fn engine_answer(
     headers::strip_response(response.headers_mut());
     let lesson = learn::from_answer(answered, response.status(), response.headers_mut());
     record.learned(answered.decision, &lesson);
+    if lesson.sets_session && !answered.app.rules.session.isolate {
+        for cookie in learn::cookies_in_both(answered, response.headers()) {
+            record.session_cookie_in_both(cookie);
+        }
+    }
     if switches {
         let load = record.take_load();
         return Box::new(upgrade::switch(downstream, protocol, on_client, load, *response));

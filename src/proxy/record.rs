@@ -22,7 +22,7 @@ use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::ticket::Ticket;
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
-use crate::telemetry::events::UpstreamFailed;
+use crate::telemetry::events::{SessionCookieInBoth, UpstreamFailed};
 use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, TesterOutcome, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
 use crate::upstream::endpoint::InFlight;
@@ -192,6 +192,12 @@ impl Record {
                 }
             }
         }
+    }
+
+    /// Both engines set this session cookie.
+    pub fn session_cookie_in_both(&self, cookie: &str) {
+        let app = self.app.map_or("", |app| &self.view.snapshot.apps[app].name);
+        SessionCookieInBoth { app, cookie }.tell(self.metrics());
     }
 
     /// The browser gets this ticket, and not the one that was decided.

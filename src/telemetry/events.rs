@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::decide::engine::Engine;
 use crate::telemetry::kinds::{ReloadResult, UpstreamFailure};
-use crate::telemetry::metrics::{EndpointMetrics, Metrics};
+use crate::telemetry::metrics::{AppMetrics, EndpointMetrics, Metrics};
 
 /// An error and what caused it, in one line.
 #[derive(Clone, Copy, Debug)]
@@ -325,6 +325,28 @@ impl EngineGone<'_> {
         let Some(suppressed) = metrics.shared().engine_gone_throttle.admit(wall) else { return };
         let gone_seconds = wall.saturating_sub(since);
         warn!(app, %engine, gone_seconds, suppressed, "engine gone: {told}");
+    }
+}
+
+/// Both engines set a session cookie of one name. Told once for each, in a process.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionCookieInBoth<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// The cookie, as it is configured.
+    pub cookie: &'a str,
+}
+
+impl SessionCookieInBoth<'_> {
+    /// What to do about it.
+    pub const HINT: &'static str =
+        "session.isolate = true keeps them apart; session.shared = true says that both read one store";
+
+    /// Tells.
+    pub fn tell(&self, metrics: &AppMetrics) {
+        let Self { app, cookie } = *self;
+        metrics.record_session_cookie_in_both();
+        warn!(app, cookie, hint = Self::HINT, "both engines set the session cookie {cookie}");
     }
 }
 

@@ -10,6 +10,7 @@ mod edge;
 mod forgery;
 mod properties;
 mod recovery;
+mod restart;
 mod sessions;
 mod shares;
 mod testers;

@@ -16,7 +16,7 @@ pub use explanation::{
 };
 pub use status::{
     AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, PoolReadyView, PoolView, ReadyView,
-    StatusView,
+    StatusView, WarningView,
 };
 
 /// An error answer (RFC 9457).

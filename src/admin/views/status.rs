@@ -9,6 +9,7 @@ use crate::config::model::App as AppConfig;
 use crate::control::LastLook;
 use crate::decide::engine::Engine;
 use crate::runtime::snapshot::{App, Snapshot};
+use crate::telemetry::events::SessionCookieInBoth;
 
 /// Something for each of the two engines.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -132,6 +133,28 @@ pub struct AppView {
     pub targets: Vec<String>,
     /// Its engines.
     pub engines: ByEngine<PoolView>,
+    /// What was noticed about it while it ran.
+    #[serde(default)]
+    pub warnings: Vec<WarningView>,
+}
+
+/// Something that was noticed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WarningView {
+    /// What.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl WarningView {
+    fn all(app: &App) -> Vec<Self> {
+        let told = app.cookies_in_both().map(|cookie| Self {
+            message: format!("both engines set the session cookie {cookie}"),
+            hint: SessionCookieInBoth::HINT.to_owned(),
+        });
+        told.collect()
+    }
 }
 
 /// The endpoints of one engine.
@@ -194,6 +217,7 @@ impl AppView {
             ratio: config.share.ratio(),
             keys: config.keys.iter().map(ToString::to_string).collect(),
             epoch: config.epoch,
+            warnings: WarningView::all(app),
             targets: config.targets.iter().map(|target| target.name.clone()).collect(),
             engines: ByEngine::of(|engine| {
                 let specs = &config.pool(engine).endpoints;
