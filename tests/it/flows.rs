@@ -8,6 +8,7 @@ use crate::support::{AppEngine, Browser, Proxy, portal};
 mod callbacks;
 mod edge;
 mod forgery;
+mod isolate;
 mod properties;
 mod recovery;
 mod restart;

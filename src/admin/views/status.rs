@@ -133,8 +133,8 @@ pub struct AppView {
     pub targets: Vec<String>,
     /// Its engines.
     pub engines: ByEngine<PoolView>,
-    /// What was noticed about it while it ran.
-    #[serde(default)]
+    /// What was noticed about it while it ran; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<WarningView>,
 }
 

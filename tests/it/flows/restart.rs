@@ -86,7 +86,7 @@ fn c23_where_the_other_engine_is_not_for_this_user_it_is_a_503_and_no_circle() {
         told[0], "GET /login 302 identity cohort sign-in",
         "a flow that begins, and none that goes on"
     );
-    site.flows("sign-in", "identity", 1, &[("failure", 1)]);
+    site.flows("sign-in", "identity", 2, &[("failure", 1)]);
     assert_eq!(restarts(&site), 0.0);
 }
 
