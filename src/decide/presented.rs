@@ -21,7 +21,7 @@ pub struct Presented<'a> {
     flows: [Option<&'a [u8]>; TRIED],
     testers: [Option<&'a [u8]>; TRIED],
     /// Whether one of the app's session cookies is there that an engine would be given, and is not empty; by
-    /// [`Engine::index`].
+    /// [`Engine::index`](crate::decide::engine::Engine::index).
     pub has_session: [bool; 2],
 }
 

@@ -16,8 +16,9 @@ use crate::net::drain::Drain;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
-use crate::telemetry::events::{EngineGone, PanicCaught};
+use crate::telemetry::events::PanicCaught;
 use crate::telemetry::metrics::{AppMetrics, Metrics, WorkerMetrics, WorkflowMetrics};
+use crate::telemetry::noticed::EngineGone;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::WorkerEndpoint;
 

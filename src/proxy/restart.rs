@@ -12,7 +12,7 @@ use crate::decide::headers;
 use crate::decide::ticket::Ticket;
 use crate::proxy::forward::Exchange;
 use crate::proxy::record::Record;
-use crate::telemetry::events::EngineGone;
+use crate::telemetry::noticed::EngineGone;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::head::RequestHead;
 

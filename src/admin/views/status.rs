@@ -9,7 +9,7 @@ use crate::config::model::App as AppConfig;
 use crate::control::LastLook;
 use crate::decide::engine::Engine;
 use crate::runtime::snapshot::{App, Snapshot};
-use crate::telemetry::events::SessionCookieInBoth;
+use crate::telemetry::noticed::SessionCookieInBoth;
 
 /// Something for each of the two engines.
 #[derive(Clone, Debug, Deserialize, Serialize)]
