@@ -85,8 +85,12 @@ impl Scene {
         let loaded = parse(text, "bench.toml", &NamedFiles::default()).expect("a configuration");
         let app = &loaded.config.apps[0];
         self.rules.table = Table::new(app.workflows.clone(), &app.assets);
-        self.rules.session =
-            SessionRules { cookies: app.session.cookies.clone(), shared: false, lifetime: 86_400 };
+        self.rules.session = SessionRules {
+            cookies: app.session.cookies.clone(),
+            shared: false,
+            isolate: false,
+            lifetime: 86_400,
+        };
         self
     }
 

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods)] // this is the file that the bans in clippy.toml point to
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::SmallRng;
@@ -22,9 +24,21 @@ pub struct Moment {
     pub roll: u64,
 }
 
+/// By how many seconds the wall clocks of a program run ahead of the machine's: a test's way to let an hour pass.
+#[derive(Clone, Debug, Default)]
+pub struct Ahead(Arc<AtomicU64>);
+
+impl Ahead {
+    /// Lets so many seconds pass, as far as wall clocks say.
+    pub fn pass(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Relaxed);
+    }
+}
+
 /// Clock and dice of one thread.
 #[derive(Debug)]
 pub struct Ambient {
+    ahead: Ahead,
     dice: RefCell<SmallRng>,
     /// The wall clock read last, and when: reading both clocks for every request buys nothing, since the one goes on
     /// like the other for a while. A new second begins when it begins, on every thread: stages do.
@@ -40,7 +54,13 @@ const WALL_TOLERANCE: Duration = Duration::from_millis(100);
 impl Ambient {
     /// The clock of this machine, and dice seeded from the operating system.
     pub fn system() -> Self {
+        Self::ahead(Ahead::default())
+    }
+
+    /// As [`Ambient::system`], with a wall clock that runs ahead.
+    pub fn ahead(ahead: Ahead) -> Self {
         Self {
+            ahead,
             dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             wall: Cell::new((Instant::now(), unix_time())),
             recent: Cell::new(Instant::now()),
@@ -54,7 +74,7 @@ impl Ambient {
         let (read_at, mut wall) = self.wall.get();
         let since = monotonic.saturating_duration_since(read_at);
         if since > WALL_TOLERANCE {
-            wall = unix_time();
+            wall = unix_time() + Duration::from_secs(self.ahead.0.load(Relaxed));
             // `monotonic` may be a turn old, and would put the wall clock ahead.
             self.wall.set((Instant::now(), wall));
         } else {

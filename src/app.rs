@@ -12,7 +12,7 @@ use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::{self, AdminState};
-use crate::ambient::{Ambient, fresh_key, unix_seconds};
+use crate::ambient::{Ahead, Ambient, fresh_key, unix_seconds};
 use crate::config;
 use crate::control::reload::Reloader;
 use crate::control::stages::StageWatch;
@@ -80,6 +80,11 @@ pub struct App {
 impl App {
     /// Reads the configuration and starts to serve. Returns when every listener accepts.
     pub fn start(path: &Path) -> Result<Self, StartError> {
+        Self::start_ahead(path, &Ahead::default())
+    }
+
+    /// As [`App::start`], with workers whose wall clocks run ahead of the machine's, for stories that take a while.
+    pub fn start_ahead(path: &Path, ahead: &Ahead) -> Result<Self, StartError> {
         let loaded = config::load(path, None).map_err(StartError::Config)?;
         let config = Arc::clone(&loaded.config);
         let logging = init::start(&config.log);
@@ -119,6 +124,7 @@ impl App {
                 access: access.worker(),
                 doors,
                 default_connections,
+                ahead: ahead.clone(),
             };
             threads.push(worker::spawn(outfit).map_err(StartError::Thread)?);
         }

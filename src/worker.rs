@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::ambient::Ahead;
 use crate::net::activity::TICK;
 use crate::net::doors::Door;
 use crate::net::drain::Drain;
@@ -49,6 +50,8 @@ pub struct Outfit {
     pub doors: mpsc::UnboundedReceiver<Door>,
     /// Connections that the process accepts when the configuration names no number.
     pub default_connections: NonZeroUsize,
+    /// How far its clock runs ahead.
+    pub ahead: Ahead,
 }
 
 /// Starts a worker in a thread of its own. It ends when its channel of doors is closed, and drops what is left.
@@ -62,8 +65,8 @@ pub fn spawn(outfit: Outfit) -> io::Result<JoinHandle<io::Result<()>>> {
 }
 
 async fn run(outfit: Outfit) {
-    let Outfit { index, live, metrics, drain, access, mut doors, default_connections } = outfit;
-    let worker = WorkerContext::new(index, &live, &metrics, drain, access);
+    let Outfit { index, live, metrics, drain, access, mut doors, default_connections, ahead } = outfit;
+    let worker = WorkerContext::new(index, &live, &metrics, drain, access, ahead);
     spawn_local(tick(Rc::clone(&worker)));
     spawn_local({
         let worker = Rc::clone(&worker);

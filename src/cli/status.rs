@@ -16,7 +16,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::admin::views::{AppView, ByEngine, ConfigurationView, LookView, PoolView, StageView, StatusView};
+use crate::admin::views::{
+    AppView, ByEngine, ConfigurationView, LookView, PoolView, StageView, StatusView, WarningView,
+};
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
 
@@ -169,8 +171,19 @@ fn look(configuration: &ConfigurationView, now: u64) -> String {
 }
 
 fn app(app: &AppView) -> String {
-    let AppView { name, hosts, percent, ratio: _, next_stage, workflows, keys, epoch, targets, engines } =
-        app;
+    let AppView {
+        name,
+        hosts,
+        percent,
+        ratio: _,
+        next_stage,
+        workflows,
+        keys,
+        epoch,
+        targets,
+        engines,
+        warnings,
+    } = app;
     let hosts = if hosts.is_empty() { "every other host".to_owned() } else { hosts.join(", ") };
     let mut head = format!(
         "{name}  {} on identity  ({hosts}; keys {}; epoch {epoch}",
@@ -196,7 +209,11 @@ fn app(app: &AppView) -> String {
         own.map(|workflow| format!("{} {}", workflow.name, share(&workflow.percent, &workflow.next_stage)));
     let own = own.collect::<Vec<_>>().join(", ");
     let own = if own.is_empty() { own } else { format!("\n  {own}") };
-    format!("{head}){own}\n{}", indent(&render::table(&rows), 2))
+    let mut text = format!("{head}){own}\n{}", indent(&render::table(&rows), 2));
+    for WarningView { message, hint } in warnings {
+        text.push_str(&format!("\n  warning: {message}\n    hint: {hint}"));
+    }
+    text
 }
 
 /// What is in force, and what comes next.

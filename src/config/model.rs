@@ -255,6 +255,8 @@ pub struct Session {
     pub cookies: Vec<CookieName>,
     /// Whether both engines read one session store.
     pub shared: bool,
+    /// Whether each engine's session cookies have a name of their own in the browser. Never with `shared`.
+    pub isolate: bool,
     /// How long a browser is kept on the engine that holds its session; whole seconds.
     pub lifetime: Duration,
 }
@@ -271,6 +273,8 @@ pub struct SubjectList {
 /// What happens to requests whose engine cannot serve.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OnUnavailable {
+    /// Flows begin anew, and sessions are given up after a while; whom nothing holds gets an answer of ours.
+    Restart,
     /// An answer of ours: 502, 503 or 504.
     Error,
     /// The other engine serves the request.
@@ -281,6 +285,7 @@ impl OnUnavailable {
     /// The name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Restart => "restart",
             Self::Error => "error",
             Self::Failover => "failover",
         }

@@ -12,11 +12,12 @@ use crate::decide::stage::{Schedule, Stage};
 use crate::decide::workflow::{Landing, LandingEngine, PinLimits, Workflow};
 
 pub(super) fn session(session: &Session) -> Table {
-    let Session { cookies, shared, lifetime } = session;
+    let Session { cookies, shared, isolate, lifetime } = session;
     let mut table = Table::new();
     let names: Vec<&str> = cookies.iter().map(CookieName::as_str).collect();
     table["cookies"] = texts(&names);
     table["shared"] = value(*shared);
+    table["isolate"] = value(*isolate);
     table["lifetime"] = duration(*lifetime);
     table
 }

@@ -276,7 +276,7 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
         percent: reader.quantity("percent", "a percentage such as 12.5 or \"12.5%\""),
         stages: raw_flow::stages(&mut reader),
         annotate: reader.flag("annotate"),
-        on_unavailable: reader.text("on_unavailable", "\"error\" or \"failover\""),
+        on_unavailable: reader.text("on_unavailable", "\"restart\", \"failover\" or \"error\""),
         preset: reader.text("preset", "\"okta\""),
         assets: reader.texts("assets", "an array of paths such as [\"/assets/**\"]"),
         form_post: reader.flag("form_post"),

@@ -14,6 +14,7 @@ pub(super) struct RawSession {
     pub(super) at: At,
     pub(super) cookies: Texts,
     pub(super) shared: Option<Written<bool>>,
+    pub(super) isolate: Option<Written<bool>>,
     pub(super) lifetime: Text,
 }
 
@@ -65,12 +66,13 @@ pub(super) struct RawPin {
 
 pub(super) fn session(reader: Option<TableReader<'_>>, app: &At) -> RawSession {
     let Some(mut reader) = reader else {
-        return RawSession { at: app.clone(), cookies: None, shared: None, lifetime: None };
+        return RawSession { at: app.clone(), cookies: None, shared: None, isolate: None, lifetime: None };
     };
     let raw = RawSession {
         at: reader.at().clone(),
         cookies: reader.texts("cookies", "an array of cookie names such as [\"connect.sid\"]"),
         shared: reader.flag("shared"),
+        isolate: reader.flag("isolate"),
         lifetime: reader.quantity("lifetime", "a duration such as \"24h\""),
     };
     reader.finish();

@@ -53,7 +53,7 @@ pub fn is_ours(name: &[u8]) -> bool {
 }
 
 /// The parts of one `Cookie` line between semicolons, untrimmed.
-fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest?;
@@ -70,6 +70,11 @@ fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// by wide registers costs to begin.
 fn name_end(part: &[u8]) -> Option<usize> {
     part.iter().position(|byte| *byte == b'=')
+}
+
+/// The name of a part without white space around it; all of it when there is no `=`.
+pub(super) fn name_of(part: &[u8]) -> &[u8] {
+    part[..name_end(part).unwrap_or(part.len())].trim_ascii()
 }
 
 /// The `name=value` pairs of one `Cookie` line, trimmed. A part without `=` is a nameless cookie, as browsers
@@ -122,7 +127,26 @@ pub struct SetLine<'a> {
     line: &'a [u8],
 }
 
-impl SetLine<'_> {
+impl<'a> SetLine<'a> {
+    /// Reads a line. One without a name is none of anybody's.
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        let pair = parts(line).next()?;
+        let equals = memchr::memchr(b'=', pair)?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        (!name.is_empty()).then_some(Self { name, value, line })
+    }
+
+    /// The line from the `=` behind the name on.
+    pub(super) fn behind_name(&self) -> &'a [u8] {
+        &self.line[name_end(self.line).unwrap_or(self.line.len())..]
+    }
+
+    /// Whether scripts cannot read it (RFC 6265 5.2.6).
+    pub fn is_http_only(&self) -> bool {
+        parts(self.line).skip(1).any(|attribute| name_of(attribute).eq_ignore_ascii_case(b"httponly"))
+    }
+
     /// Whether it takes a cookie away: `Max-Age` of 0 or less, which goes before an `Expires` that is past (RFC
     /// 6265 5.3), or no value. `now` is in seconds since the Unix epoch.
     pub fn is_deletion(&self, now: u64) -> bool {
@@ -153,23 +177,19 @@ fn is_past(date: &[u8], now: u64) -> bool {
 
 /// The cookies that an answer sets or deletes. A line without a name is none of anybody's.
 pub fn set_lines(headers: &HeaderMap) -> impl Iterator<Item = SetLine<'_>> {
-    headers.get_all(SET_COOKIE).iter().filter_map(|line| {
-        let line = line.as_bytes();
-        let pair = parts(line).next()?;
-        let equals = memchr::memchr(b'=', pair)?;
-        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        (!name.is_empty()).then_some(SetLine { name, value, line })
-    })
+    headers.get_all(SET_COOKIE).iter().filter_map(|line| SetLine::read(line.as_bytes()))
 }
 
 /// Whether a `Set-Cookie` line sets a cookie of ours. `=cutover=x` does: to a browser it is a cookie without a
 /// name, which it sends back as `cutover=x` (RFC 6265bis 5.6.3 and 5.8.3).
 pub fn sets_ours(line: &[u8]) -> bool {
+    is_ours(stored_name(line))
+}
+
+/// The name under which a browser sends back what a `Set-Cookie` line sets.
+pub(super) fn stored_name(line: &[u8]) -> &[u8] {
     let pair = parts(line).next().unwrap_or_default().trim_ascii_start();
-    let pair = pair.strip_prefix(b"=").unwrap_or(pair);
-    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-    is_ours(name.trim_ascii())
+    name_of(pair.strip_prefix(b"=").unwrap_or(pair))
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub struct SessionRules {
     pub cookies: Vec<CookieName>,
     /// Whether both engines read one session store, so that nobody need be kept.
     pub shared: bool,
+    /// Whether each engine's cookies have a name of their own in the browser.
+    pub isolate: bool,
     /// From the making of a pin, in seconds.
     pub lifetime: u32,
 }
@@ -253,8 +255,8 @@ pub struct Trail {
     pub state: Option<StateHit>,
     /// Who owns the signed-in session, and whether that holds here.
     pub session: SessionState,
-    /// Whether the request carries one of the app's session cookies.
-    pub has_session_cookie: bool,
+    /// Whether the request carries one of the app's session cookies, by the [`Engine::index`] of whom it is for.
+    pub has_session_cookie: [bool; 2],
     /// Position among [`Rules::targets`] of the rule that names the request.
     pub target: Option<usize>,
     /// The subject's place on the line.
@@ -292,7 +294,7 @@ pub enum TicketState {
 pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decision {
     let user = identify(&rules.keys, question);
     let names = CookieNames::for_scheme(question.secure);
-    let presented = Presented::read(question.headers, names, &rules.session.cookies);
+    let presented = Presented::read(question.headers, names, &rules.session);
     let ticket = if rules.gives_tickets() {
         presented.ticket(&rules.sealer, names, moment.wall)
     } else {
@@ -371,7 +373,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
 fn session(
     rules: &Rules,
     ticket: TicketState,
-    has_cookie: bool,
+    has_cookie: [bool; 2],
     loads_page: bool,
     start: Option<u8>,
     now: u32,
@@ -384,9 +386,9 @@ fn session(
             let lives = now.saturating_sub(pin.made) <= rules.session.lifetime;
             // A page without any session cookie: it is over. Other requests may be for a path that the cookie is
             // not sent to.
-            lives && (has_cookie || !loads_page)
+            lives && (has_cookie[pin.engine.index()] || !loads_page)
         }),
-        TicketState::Absent | TicketState::Rejected(_) if has_cookie => {
+        TicketState::Absent | TicketState::Rejected(_) if has_cookie[rules.default.index()] => {
             Some(SessionPin { engine: rules.default, made: now, endpoint: 0 })
         }
         TicketState::Unused | TicketState::Absent | TicketState::Rejected(_) => None,

@@ -249,6 +249,8 @@ pub struct Lesson {
     pub events: Vec<FlowEvent>,
     /// Whether no cache may keep the answer.
     pub no_store: bool,
+    /// Whether it sets a session cookie, where those pin somebody.
+    pub sets_session: bool,
 }
 
 /// Learns from an answer. `served` is who gave it, `endpoint` the hash of its endpoint.
@@ -289,7 +291,9 @@ pub fn learn(
     }
     if rules.session.pins() {
         let held = decision.held();
-        let pin = session_after(rules, decision, answer, served, endpoint, ended);
+        let cookies = session_cookies(rules, answer);
+        lesson.sets_session = cookies.0;
+        let pin = session_after(rules, decision, answer, served, endpoint, ended, cookies);
         if let Some(pin) = pin
             && held.map(|held| held.session) != Some(pin)
             && (held.is_some() || pin.is_some())
@@ -375,15 +379,8 @@ impl Journey {
     }
 }
 
-/// Who owns the session after an answer: `None` when that says nothing of it.
-fn session_after(
-    rules: &Rules,
-    decision: &Decision,
-    answer: &AnswerFacts<'_>,
-    served: Engine,
-    endpoint: u32,
-    ended: Option<(u8, Ended)>,
-) -> Option<Option<SessionPin>> {
+/// Whether an answer sets a session cookie, and whether it deletes one.
+fn session_cookies(rules: &Rules, answer: &AnswerFacts<'_>) -> (bool, bool) {
     let names = &rules.session.cookies;
     let (mut sets, mut deletes) = (false, false);
     for line in cookies::set_lines(answer.headers) {
@@ -393,13 +390,28 @@ fn session_after(
             sets |= !deletion;
         }
     }
+    (sets, deletes)
+}
+
+/// Who owns the session after an answer: `None` when that says nothing of it.
+fn session_after(
+    rules: &Rules,
+    decision: &Decision,
+    answer: &AnswerFacts<'_>,
+    served: Engine,
+    endpoint: u32,
+    ended: Option<(u8, Ended)>,
+    (sets, deletes): (bool, bool),
+) -> Option<Option<SessionPin>> {
     let owner = decision.held().and_then(|held| held.session);
     let is_owner = owner.is_none_or(|pin| pin.engine == served);
     match ended {
         Some((workflow, Ended::Success)) if rules.table.workflow(workflow).name == SIGN_OUT => {
             return Some(None);
         }
-        Some((_, Ended::Success)) if sets || (decision.trail.has_session_cookie && !deletes) => {
+        Some((_, Ended::Success))
+            if sets || (decision.trail.has_session_cookie[served.index()] && !deletes) =>
+        {
             let made = u32::try_from(answer.now).unwrap_or(u32::MAX);
             return Some(Some(SessionPin { engine: served, made, endpoint }));
         }

@@ -109,14 +109,18 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), methods, paths })
     }
 
-    /// The path, when the pattern stands for exactly one and GET may ask for it.
+    /// The first path that the pattern stands for without a `*`, as it is written, when GET may ask for it.
     pub fn literal_get(&self) -> Option<String> {
-        let [path] = &self.paths[..] else { return None };
-        if !self.methods.includes(Methods(1)) || path.iter().any(|segment| segment.rank() < 3) {
+        if !self.methods.includes(Methods(1)) {
             return None;
         }
         let written = self.text.rsplit(' ').next()?;
-        (!written.contains(['{', '}'])).then(|| written.to_owned())
+        // In the order of `paths`. Two slashes in front would name another host (RFC 3986 4.2).
+        let paths = alternatives(written).ok()?;
+        paths.into_iter().zip(&self.paths).find_map(|(written, path)| {
+            let is_literal = path.iter().all(|segment| segment.rank() == 3);
+            (is_literal && !written.starts_with("//") && !written.contains('\\')).then_some(written)
+        })
     }
 
     /// As it is written.
@@ -294,6 +298,26 @@ mod tests {
             ("/{a,b,c,d,e}{a,b,c,d,e}{a,b,c}", PatternError::TooMany),
         ] {
             assert_eq!(Pattern::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_literal_path_that_get_may_ask_for() {
+        for (pattern, path) in [
+            ("/login", Some("/login")),
+            ("GET|POST /Login", Some("/Login")),
+            ("GET|POST /{forgot,forgot-password}", Some("/forgot")),
+            ("/{a,b}/{c,d}", Some("/a/c")),
+            ("/{*,b}", Some("/b")),
+            ("/", Some("/")),
+            ("POST /login", None),
+            ("/oauth2/authorization/*", None),
+            ("/**", None),
+            ("//evil.test/login", None),
+            ("/\\evil.test", None),
+        ] {
+            let read = Pattern::parse(pattern).expect(pattern);
+            assert_eq!(read.literal_get().as_deref(), path, "{pattern}");
         }
     }
 

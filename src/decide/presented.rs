@@ -3,10 +3,10 @@
 use http::HeaderMap;
 use http::header::COOKIE;
 
-use crate::decide::answer::CookieName;
 use crate::decide::cookies::{self, CookieNames};
-use crate::decide::decision::TicketState;
+use crate::decide::decision::{SessionRules, TicketState};
 use crate::decide::flow::Flows;
+use crate::decide::isolation;
 use crate::decide::seal::Rejection;
 use crate::decide::ticket::{Sealer, Tester};
 
@@ -20,13 +20,14 @@ pub struct Presented<'a> {
     tickets: [Option<&'a [u8]>; TRIED],
     flows: [Option<&'a [u8]>; TRIED],
     testers: [Option<&'a [u8]>; TRIED],
-    /// Whether one of the app's session cookies is there, and not empty.
-    pub has_session: bool,
+    /// Whether one of the app's session cookies is there that an engine would be given, and is not empty; by
+    /// [`Engine::index`](crate::decide::engine::Engine::index).
+    pub has_session: [bool; 2],
 }
 
 impl<'a> Presented<'a> {
     /// Reads the `Cookie` lines.
-    pub fn read(headers: &'a HeaderMap, names: &CookieNames, session: &[CookieName]) -> Self {
+    pub fn read(headers: &'a HeaderMap, names: &CookieNames, session: &SessionRules) -> Self {
         let mut presented = Self::default();
         for line in headers.get_all(COOKIE) {
             for (name, value) in cookies::pairs(line.as_bytes()) {
@@ -38,12 +39,21 @@ impl<'a> Presented<'a> {
                     } else if name == names.tester.as_bytes() {
                         keep(&mut presented.testers, value);
                     }
-                } else if !presented.has_session && !value.is_empty() {
-                    presented.has_session = session.iter().any(|wanted| wanted.matches(name));
+                } else if presented.has_session != [true; 2] && !value.is_empty() {
+                    presented.note_session(session, name);
                 }
             }
         }
         presented
+    }
+
+    fn note_session(&mut self, session: &SessionRules, name: &[u8]) {
+        let is_session = |name: &[u8]| session.cookies.iter().any(|wanted| wanted.matches(name));
+        match session.isolate.then(|| isolation::restored(name)).flatten() {
+            Some((engine, name)) => self.has_session[engine.index()] |= is_session(&name),
+            None if is_session(name) => self.has_session = [true; 2],
+            None => {}
+        }
     }
 
     /// Whether the browser presents flow pins, genuine or not.

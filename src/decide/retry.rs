@@ -16,18 +16,25 @@ pub enum Progress {
 /// Extra tries of one request.
 pub const EXTRA_TRIES: u32 = 1;
 
-/// Whether a request may be sent once more after it failed. `has_body` is whether it carries one.
+/// Whether a request may be sent once more after it failed. `has_body` is whether it carries one, `once` whether it
+/// brings a one-time answer or link.
 ///
 /// What was written may have been acted upon, even when the connection closed without a word: only methods
 /// that RFC 9110 9.2.2 calls idempotent are sent twice, of those only the ones that engines treat so, and only
 /// without a body, since that was consumed.
-pub fn may_repeat(progress: Progress, method: &Method, has_body: bool, tries_so_far: u32) -> bool {
+pub fn may_repeat(
+    progress: Progress,
+    method: &Method,
+    has_body: bool,
+    once: bool,
+    tries_so_far: u32,
+) -> bool {
     if tries_so_far > EXTRA_TRIES {
         return false;
     }
     match progress {
         Progress::NothingWritten => true,
-        Progress::Written => !has_body && is_repeatable(method),
+        Progress::Written => !has_body && !once && is_repeatable(method),
         Progress::Answering => false,
     }
 }
@@ -58,10 +65,12 @@ mod tests {
             (Answering, Method::GET, false, 1, false),
         ] {
             assert_eq!(
-                may_repeat(progress, &method, has_body, tries),
+                may_repeat(progress, &method, has_body, false, tries),
                 allowed,
                 "{progress:?} {method} body {has_body} after {tries}"
             );
+            let once = may_repeat(progress, &method, has_body, true, tries);
+            assert_eq!(once, allowed && progress == NothingWritten, "{progress:?} {method} once");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::ambient::Ambient;
+use crate::ambient::{Ahead, Ambient};
 use crate::decide::engine::Engine;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::drain::Drain;
@@ -18,6 +18,7 @@ use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
 use crate::telemetry::events::PanicCaught;
 use crate::telemetry::metrics::{AppMetrics, Metrics, WorkerMetrics, WorkflowMetrics};
+use crate::telemetry::noticed::EngineGone;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pool::WorkerEndpoint;
 
@@ -72,9 +73,10 @@ impl WorkerContext {
         shared_metrics: &Arc<Metrics>,
         drain: Arc<Drain>,
         access: WorkerLog,
+        ahead: Ahead,
     ) -> Rc<Self> {
         let metrics = shared_metrics.worker(index);
-        let ambient = Rc::new(Ambient::system());
+        let ambient = Rc::new(Ambient::ahead(ahead));
         let shed = Arc::new(Notify::new());
         let view = View::build(live.load(), None, &metrics, &shed, &ambient);
         Rc::new(Self {
@@ -140,6 +142,11 @@ impl WorkerContext {
     /// Tells of a panic that was caught.
     pub fn panicked(&self, during: &str, message: &str) {
         PanicCaught { during, message }.tell(&self.shared_metrics);
+    }
+
+    /// Tells of somebody whose engine is gone.
+    pub fn engine_gone(&self, event: &EngineGone<'_>) {
+        event.tell(&self.shared_metrics);
     }
 
     /// Gives up unused connections whenever another worker asks.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::proxy::restart::Gone;
 use crate::telemetry::kinds::{AnswerKind, UpstreamFailure};
 use crate::upstream::error::UpstreamError;
 
@@ -32,6 +33,9 @@ pub enum ProxyError {
     /// The engine could not be reached, or did not answer.
     #[error(transparent)]
     Upstream(UpstreamError),
+    /// The engine that a flow or a session belongs to is gone.
+    #[error("the engine is gone")]
+    EngineGone(Box<Gone>),
     /// Everything together took too long.
     #[error("exchange took longer than {limit:?}")]
     RequestTimeout {
@@ -53,6 +57,8 @@ impl ProxyError {
             Self::SlowBody | Self::ClientGone => AnswerKind::SlowRequest,
             Self::RequestTimeout { .. } => AnswerKind::RequestTimeout,
             Self::Internal => AnswerKind::Internal,
+            Self::EngineGone(gone) if gone.start.is_some() => AnswerKind::Restart,
+            Self::EngineGone(_) => AnswerKind::EngineGone,
             Self::Upstream(error) => match error {
                 UpstreamError::NoEndpoint => AnswerKind::Unavailable,
                 UpstreamError::QueueFull { .. } | UpstreamError::QueueTimeout { .. } => {
@@ -81,7 +87,7 @@ impl ProxyError {
             | Self::ClientGone
             | Self::RequestTimeout { .. }
             | Self::Internal => true,
-            Self::Misdirected | Self::Upstream(_) => false,
+            Self::Misdirected | Self::EngineGone(_) | Self::Upstream(_) => false,
         }
     }
 }

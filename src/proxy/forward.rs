@@ -13,12 +13,14 @@ use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
 use crate::decide::decision::{Decision, Reason};
 use crate::decide::engine::Engine;
+use crate::decide::isolation::Jar;
 use crate::decide::retry::{Progress, is_repeatable, may_repeat};
 use crate::net::activity::{Activity, Stall};
 use crate::proxy::body::{BodyError, RequestBody};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
+use crate::proxy::restart::{self, Next};
 use crate::telemetry::events::{Chain, UpstreamFailed};
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::client::{Answer, Failed};
@@ -40,14 +42,18 @@ pub struct Exchange<'a> {
     pub wants_upgrade: bool,
     /// The endpoint that a pin asks for, by hash; 0: none in particular.
     pub endpoint: u32,
+    /// Whether the request brings a one-time answer or link.
+    pub once: bool,
+    /// Whether the client reached us over TLS.
+    pub secure: bool,
     /// The name of the workflow that the request is part of.
     pub workflow: Option<&'a str>,
 }
 
 /// An attempt that failed, with the body when it can still be sent.
-struct Attempt {
-    error: UpstreamError,
-    body: Option<RequestBody>,
+pub(super) struct Attempt {
+    pub(super) error: UpstreamError,
+    pub(super) body: Option<RequestBody>,
     /// The connection came from the pool: it says little about the endpoint that it died.
     was_pooled: bool,
 }
@@ -61,13 +67,21 @@ impl Attempt {
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
 pub async fn forward(
     exchange: &Exchange<'_>,
-    decision: &Decision,
+    decision: &mut Decision,
     mut head: RequestHead,
     body: RequestBody,
     record: &mut Record,
 ) -> Result<Box<Response<Answer<RequestBody>>>, ProxyError> {
     let app = &exchange.view.snapshot.apps[exchange.app];
     exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
+    let session = &app.rules.session;
+    let jar = session.isolate.then(|| Jar::of(&head.headers));
+    let hand_cookies = |engine: Engine, head: &mut RequestHead| {
+        if let Some(jar) = &jar {
+            jar.hand_to(engine, &session.cookies, &mut head.headers);
+        }
+    };
+    hand_cookies(decision.engine, &mut head);
     let unannotated = head.lines.len();
     if app.annotate {
         head.lines.annotate(decision.engine, decision.reason, exchange.workflow);
@@ -84,6 +98,7 @@ pub async fn forward(
                 head.lines.truncate(unannotated);
                 head.lines.annotate(other, decision.reason, exchange.workflow);
             }
+            hand_cookies(other, &mut head);
             return Ok(Box::pin(of_the_other_build(exchange, &head, decision, response, record)).await);
         }
         Ok(response) => return Ok(response),
@@ -97,6 +112,7 @@ pub async fn forward(
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
+            hand_cookies(other, &mut head);
             if app.annotate {
                 head.lines.truncate(unannotated);
                 head.lines.annotate(other, Reason::Failover, exchange.workflow);
@@ -105,7 +121,30 @@ pub async fn forward(
             let again = Box::pin(attempts(exchange, &head, other, body, record));
             again.await?.map_err(|failed| fault_of(failed.error))
         }
-        Attempt { error, .. } => Err(fault_of(error)),
+        Attempt { error, body, .. } => {
+            let next = match app.on_unavailable {
+                OnUnavailable::Restart => restart::next(exchange, decision, &head.method, &error, record),
+                OnUnavailable::Error | OnUnavailable::Failover => Next::Error,
+            };
+            match (next, body) {
+                (Next::Answer(gone), _) => Err(ProxyError::EngineGone(gone)),
+                (Next::Other(anew), Some(body)) => {
+                    restart::turn(&mut head, &anew);
+                    hand_cookies(other, &mut head);
+                    if app.annotate {
+                        head.lines.truncate(unannotated);
+                        head.lines.annotate(other, anew.reason, exchange.workflow);
+                    }
+                    record.moved_to(other, anew.reason);
+                    let response = Box::pin(attempts(exchange, &head, other, body, record)).await?;
+                    let response = response.map_err(|failed| fault_of(failed.error))?;
+                    record.begins_anew_on(other, anew.issue, exchange.secure);
+                    *decision = *anew;
+                    Ok(response)
+                }
+                (Next::Other(_) | Next::Error, _) => Err(fault_of(error)),
+            }
+        }
     }
 }
 
@@ -162,6 +201,7 @@ async fn attempts(
                     note_failure(exchange, endpoint, &error);
                     return Ok(Err(Attempt::failed(error, None)));
                 }
+                endpoint.shared.answered();
                 record.answered();
                 return Ok(Ok(response));
             }
@@ -179,12 +219,15 @@ async fn attempts(
             continue;
         }
         note_failure(exchange, endpoint, &failed.error);
+        if restart::is_unreachable(&failed.error) {
+            endpoint.shared.refused(exchange.worker.ambient.moment().wall);
+        }
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
         }
         // An endpoint that refused a new connection is not asked again where it is alone.
         let elsewhere = failed.was_pooled || app.pool(engine).endpoints.len() > 1;
-        let again = elsewhere && may_repeat(progress, &head.method, has_body, tries);
+        let again = elsewhere && may_repeat(progress, &head.method, has_body, exchange.once, tries);
         match failed.body {
             Some(untouched) if again => {
                 failed_at = Some(at);

@@ -122,7 +122,7 @@ async fn serve(
         place,
         state,
     };
-    let decision = decide(&app.rules, &question, moment);
+    let mut decision = decide(&app.rules, &question, moment);
     record.decided(&decision, secure);
     if decision.changes_engine() {
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
@@ -152,9 +152,11 @@ async fn serve(
         activity: &downstream.activity,
         wants_upgrade: hop.upgrade.is_some(),
         endpoint: decision.endpoint,
+        once: decision.is_one_time(),
+        secure,
         workflow: decision.workflow().map(|at| app.rules.table.workflow(at).name.as_str()),
     };
-    let response = forward(&exchange, &decision, head, body, record).await?;
+    let response = forward(&exchange, &mut decision, head, body, record).await?;
     record.responds(response.status(), None);
     let serving = record.engine().unwrap_or(decision.engine);
     let idle_timeout = app.pool(serving).timeouts.idle;
@@ -221,6 +223,11 @@ fn engine_answer(
     headers::strip_response(response.headers_mut());
     let lesson = learn::from_answer(answered, response.status(), response.headers_mut());
     record.learned(answered.decision, &lesson);
+    if lesson.sets_session && !answered.app.rules.session.isolate {
+        for cookie in learn::cookies_in_both(answered, response.headers()) {
+            record.session_cookie_in_both(cookie);
+        }
+    }
     if switches {
         let load = record.take_load();
         return Box::new(upgrade::switch(downstream, protocol, on_client, load, *response));
@@ -236,6 +243,9 @@ fn our_answer(error: &ProxyError, accept: Option<&HeaderValue>, record: &mut Rec
         record.responds(answer.status(), Some(error.kind()));
     }
     let mut answer = answer.map(|page: Bytes| Content::Page(page));
+    if let ProxyError::EngineGone(gone) = error {
+        gone.write(answer.headers_mut());
+    }
     // An error answer is as sticky as a good one: a browser that was placed keeps its place.
     if let Some(line) = record.set_cookie() {
         headers::set_our_cookie(answer.headers_mut(), line);

@@ -5,10 +5,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use crate::decide::answer::{AnswerFacts, state_issued};
-use crate::decide::cookies::CookieNames;
+use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Decision, StateHit};
 use crate::decide::engine::Engine;
 use crate::decide::headers;
+use crate::decide::isolation;
 use crate::decide::journey::{Lesson, learn};
 use crate::runtime::snapshot::{App, Snapshot};
 
@@ -41,6 +42,10 @@ pub struct Answered<'a> {
 pub fn from_answer(answered: &Answered<'_>, status: StatusCode, headers: &mut HeaderMap) -> Lesson {
     let Answered { app, decision, secure, .. } = *answered;
     let lesson = lesson(answered, status, headers);
+    let session = &app.rules.session;
+    if session.isolate {
+        isolation::keep_apart(headers, answered.served, &session.cookies, answered.now);
+    }
     let names = CookieNames::for_scheme(secure);
     let sealer = &app.rules.sealer;
     let ticket = lesson.ticket.and_then(|ticket| sealer.set_cookie(names, &ticket));
@@ -57,6 +62,13 @@ pub fn from_answer(answered: &Answered<'_>, status: StatusCode, headers: &mut He
         "only journeys have something to tell"
     );
     lesson
+}
+
+/// The session cookies of an answer that both engines are seen to set for the first time.
+pub fn cookies_in_both<'a>(answered: &Answered<'a>, headers: &HeaderMap) -> Vec<&'a str> {
+    let Answered { app, served, now, .. } = *answered;
+    let set = cookies::set_lines(headers).filter(|line| !line.is_deletion(now));
+    set.filter_map(|line| app.sightings.note(served, line.name)).collect()
 }
 
 fn lesson(answered: &Answered<'_>, status: StatusCode, headers: &HeaderMap) -> Lesson {

@@ -10,5 +10,6 @@ pub mod tester;
 pub mod upgrade;
 pub mod error;
 pub mod respond;
+mod restart;
 pub mod record;
 pub mod panic;

@@ -25,6 +25,7 @@ use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
 use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, TesterOutcome, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
+use crate::telemetry::noticed::SessionCookieInBoth;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
@@ -60,6 +61,8 @@ pub struct Record {
     told: Option<Box<Told>>,
     /// The workflow that it is part of, by position.
     workflow: Option<u8>,
+    /// Its browser's move to the other engine is counted.
+    began_anew: bool,
 }
 
 /// What only the access log wants to know; absent when it does not.
@@ -98,6 +101,7 @@ impl Record {
             request_id: None,
             told: None,
             workflow: None,
+            began_anew: false,
         }
     }
 
@@ -166,16 +170,8 @@ impl Record {
     pub fn learned(&self, decision: &Decision, lesson: &Lesson) {
         let Some(app) = self.app else { return };
         let view = &self.view.apps[app];
-        for FlowEvent { workflow, engine, what } in &lesson.events {
-            let metrics = &view.workflows[usize::from(*workflow)];
-            match what {
-                FlowChange::Started => metrics.record_start(*engine),
-                FlowChange::Ended(outcome, took) => {
-                    metrics.record_end(*engine, (*outcome).into(), Duration::from_secs(u64::from(*took)));
-                }
-            }
-        }
-        if let (true, Some(served)) = (decision.trail.loads_page, self.engine)
+        self.flows(&lesson.events);
+        if let (true, false, Some(served)) = (decision.trail.loads_page, self.began_anew, self.engine)
             && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
             && before != served
             && let rules = &self.view.snapshot.apps[app].rules
@@ -183,6 +179,40 @@ impl Record {
             && let Some(cause) = move_cause(rules, decision, self.reason, before, now)
         {
             view.metrics.record_move(before, served, cause);
+        }
+    }
+
+    /// What flows did is counted.
+    pub fn flows(&self, events: &[FlowEvent]) {
+        let Some(app) = self.app else { return };
+        for FlowEvent { workflow, engine, what } in events {
+            let metrics = &self.view.apps[app].workflows[usize::from(*workflow)];
+            match what {
+                FlowChange::Started => metrics.record_start(*engine),
+                FlowChange::Ended(outcome, took) => {
+                    metrics.record_end(*engine, (*outcome).into(), Duration::from_secs(u64::from(*took)));
+                }
+            }
+        }
+    }
+
+    /// Both engines set this session cookie.
+    pub fn session_cookie_in_both(&self, cookie: &str) {
+        let app = self.app.map_or("", |app| &self.view.snapshot.apps[app].name);
+        SessionCookieInBoth { app, cookie }.tell(self.metrics());
+    }
+
+    /// The browser gets this ticket, and not the one that was decided.
+    pub fn issues(&mut self, ticket: Option<Ticket>, secure: bool) {
+        self.issue = ticket.map(|ticket| (ticket, secure)).or(self.issue);
+    }
+
+    /// The engine that held a flow or a session is gone, and the other one is this browser's from now on.
+    pub fn begins_anew_on(&mut self, engine: Engine, ticket: Option<Ticket>, secure: bool) {
+        self.began_anew = true;
+        self.issues(ticket, secure);
+        if ticket.is_some() {
+            self.metrics().record_move(engine.other(), engine, MoveCause::Restart);
         }
     }
 

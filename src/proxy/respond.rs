@@ -36,9 +36,10 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::UpstreamRefused | AnswerKind::UpstreamBroke | AnswerKind::UpgradeUnasked => {
             "The site could not answer. Please try again in a moment."
         }
-        AnswerKind::Overloaded | AnswerKind::Unavailable => {
+        AnswerKind::Overloaded | AnswerKind::Unavailable | AnswerKind::EngineGone => {
             "The site is busy or being maintained. Please try again in a moment."
         }
+        AnswerKind::Restart => "What was begun here cannot go on. Please begin anew.",
         AnswerKind::ConnectTimeout | AnswerKind::ResponseTimeout | AnswerKind::RequestTimeout => {
             "The site took too long to answer. Please try again in a moment."
         }
@@ -111,7 +112,7 @@ mod tests {
         for kind in AnswerKind::ALL {
             for shape in [Shape::Html, Shape::Problem] {
                 let response = answer(kind, shape, Some(&id), true);
-                assert!(response.status().is_client_error() || response.status().is_server_error());
+                assert!(response.status().as_u16() >= 400 || kind == AnswerKind::Restart);
                 assert_eq!(response.headers()[CONNECTION], "close");
                 let body = String::from_utf8(response.body().to_vec()).expect("UTF-8");
                 assert!(body.contains("abc-123"), "{kind:?} {shape:?}");

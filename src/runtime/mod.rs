@@ -1,5 +1,6 @@
 //! What all requests share: the generation that is true right now.
 
 pub mod states;
+pub mod sightings;
 pub mod snapshot;
 pub mod live;

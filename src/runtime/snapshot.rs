@@ -19,6 +19,7 @@ use crate::decide::host::HostTable;
 use crate::decide::subject::KeySource;
 use crate::decide::ticket::{Sealer, SigningKey};
 use crate::decide::workflow::{Table, parameter};
+use crate::runtime::sightings::Sightings;
 use crate::runtime::states::States;
 use crate::upstream::endpoint::Endpoint;
 
@@ -60,12 +61,20 @@ pub struct App {
     pub on_unavailable: OnUnavailable,
     /// The engines' pools, by [`Engine::index`].
     pub pools: [Pool; 2],
+    /// Which session cookies both engines were seen to set: one book for all generations.
+    pub sightings: Sightings,
 }
 
 impl App {
     /// The pool of one engine.
     pub fn pool(&self, engine: Engine) -> &Pool {
         &self.pools[engine.index()]
+    }
+
+    /// The session cookies by which the engines would get into each other's way, but for session pins.
+    pub fn cookies_in_both(&self) -> impl Iterator<Item = &str> {
+        let is_meant = self.rules.session.shared || self.rules.session.isolate;
+        self.sightings.in_both().filter(move |_| !is_meant)
     }
 }
 
@@ -122,6 +131,10 @@ impl Snapshot {
                     annotate: app.annotate,
                     on_unavailable: app.on_unavailable,
                     pools: Engine::BOTH.map(pool),
+                    sightings: Sightings::of(
+                        &app.session.cookies,
+                        previous.and_then(|previous| previous.app(&app.name)).map(|app| &app.sightings),
+                    ),
                 }
             })
             .collect();
@@ -173,6 +186,7 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
         session: SessionRules {
             cookies: app.session.cookies.clone(),
             shared: app.session.shared,
+            isolate: app.session.isolate,
             lifetime: u32::try_from(app.session.lifetime.as_secs()).unwrap_or(u32::MAX),
         },
     }
@@ -189,6 +203,20 @@ fn key_headers(app: &AppConfig) -> Vec<HeaderName> {
 }
 
 impl Pool {
+    /// Since when no endpoint has been reached, each at its last try; `None` while one may be there. `now` is in
+    /// seconds since the Unix epoch.
+    pub fn gone_since(&self, now: u64) -> Option<u64> {
+        self.endpoints
+            .iter()
+            .map(|endpoint| endpoint.gone_since(now))
+            .try_fold(0, |latest, since| Some(since?.max(latest)))
+    }
+
+    /// Whether somebody may be sent there: an endpoint is not known to be gone.
+    pub fn may_serve(&self, now: u64) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.may_serve(now))
+    }
+
     fn build<'a>(config: &PoolConfig, known: impl Fn(&str) -> Option<&'a Arc<Endpoint>>) -> Self {
         let endpoints = config
             .endpoints

@@ -69,6 +69,10 @@ labels! {
         ResponseTimeout => "response_timeout",
         /// The whole exchange took longer than it may.
         RequestTimeout => "request_timeout",
+        /// The engine of a flow is gone; the browser is sent to where the workflow begins.
+        Restart => "restart",
+        /// The engine that a flow or a session belongs to is gone.
+        EngineGone => "engine_gone",
     }
 }
 
@@ -83,7 +87,8 @@ impl AnswerKind {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamRefused | Self::UpstreamBroke | Self::UpgradeUnasked => StatusCode::BAD_GATEWAY,
-            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Restart => StatusCode::SEE_OTHER,
+            Self::Overloaded | Self::Unavailable | Self::EngineGone => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -144,6 +149,8 @@ labels! {
         Session => "session",
         /// The engine could not serve, and policy let the other one answer.
         Failover => "failover",
+        /// The engine that held a flow or a session is gone, and the user began anew on the other one.
+        Restart => "restart",
     }
 }
 
@@ -262,8 +269,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 14);
-        assert_eq!(AnswerKind::ALL[13], AnswerKind::RequestTimeout);
+        assert_eq!(AnswerKind::COUNT, 16);
+        assert_eq!(AnswerKind::ALL[15], AnswerKind::EngineGone);
     }
 
     #[test]
@@ -277,8 +284,9 @@ mod tests {
     }
 
     #[test]
-    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest() {
+    fn our_answers_are_4xx_for_the_client_5xx_for_the_rest_and_one_way_back() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        assert_eq!(statuses, [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504]);
+        let expected = [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303, 503];
+        assert_eq!(statuses, expected);
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod events;
+pub mod noticed;
 pub mod init;
 pub mod kinds;
 pub mod metrics;

@@ -3,7 +3,7 @@
 //! Outlives reloads that leave its address alone, so that counters and connections carry over.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{Notify, Semaphore};
@@ -35,6 +35,8 @@ pub struct Endpoint {
     permit_count: Mutex<usize>,
     /// Permits that are held beyond a limit that was lowered.
     excess: AtomicUsize,
+    /// Whether it could be reached, as far as requests have found out.
+    reach: Reach,
     /// The workers' pools, to be woken when they should give up unused connections.
     pools: Mutex<Vec<Weak<Notify>>>,
 }
@@ -55,6 +57,7 @@ impl Endpoint {
             permits: Arc::new(Semaphore::new(connections.max.get())),
             permit_count: Mutex::new(connections.max.get()),
             excess: AtomicUsize::new(0),
+            reach: Reach::default(),
             pools: Mutex::new(Vec::new()),
         }
     }
@@ -93,6 +96,26 @@ impl Endpoint {
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.load.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// It could not be reached. `now` is in seconds since the Unix epoch, here and below.
+    pub fn refused(&self, now: u64) {
+        self.reach.refused(now);
+    }
+
+    /// It answered.
+    pub fn answered(&self) {
+        self.reach.answered();
+    }
+
+    /// Since when nobody has reached it; `None` when somebody has, or nobody has tried lately.
+    pub fn gone_since(&self, now: u64) -> Option<u64> {
+        self.reach.gone_since(now)
+    }
+
+    /// Whether it is worth sending somebody there: the last who tried has reached it, or that is a while ago.
+    pub fn may_serve(&self, now: u64) -> bool {
+        self.reach.may_serve(now)
     }
 
     pub(super) fn permits(&self) -> &Arc<Semaphore> {
@@ -141,6 +164,49 @@ impl Endpoint {
     }
 }
 
+/// What requests have found out about reaching an endpoint. Nobody asks on purpose, so news grows old.
+#[derive(Debug, Default)]
+struct Reach {
+    /// Since when connects have failed without an answer in between; 0: the last one has not.
+    since: AtomicU64,
+    /// When the last connect failed.
+    last: AtomicU64,
+}
+
+/// A failed connect says so many seconds later that the endpoint is better not asked.
+const SHUNNED: u64 = 10;
+
+/// It says so many seconds later that the endpoint is still gone; the next one after that begins to count anew.
+const REMEMBERED: u64 = 600;
+
+impl Reach {
+    fn refused(&self, now: u64) {
+        let now = now.max(1);
+        let (since, last) = (self.since.load(Ordering::Relaxed), self.last.swap(now, Ordering::Relaxed));
+        // A clock that was set back begins anew, too.
+        if since == 0 || since > now || now.saturating_sub(last) > REMEMBERED {
+            self.since.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn answered(&self) {
+        // Looked at with every answer, and hardly ever written.
+        if self.since.load(Ordering::Relaxed) != 0 {
+            self.since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn gone_since(&self, now: u64) -> Option<u64> {
+        let (since, last) = (self.since.load(Ordering::Relaxed), self.last.load(Ordering::Relaxed));
+        (since != 0 && now.saturating_sub(last) <= REMEMBERED).then_some(since.min(now))
+    }
+
+    fn may_serve(&self, now: u64) -> bool {
+        let (since, last) = (self.since.load(Ordering::Relaxed), self.last.load(Ordering::Relaxed));
+        since == 0 || now.saturating_sub(last) > SHUNNED
+    }
+}
+
 /// A request in flight at an endpoint.
 #[derive(Debug)]
 pub struct InFlight(Arc<Endpoint>);
@@ -167,6 +233,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_gone_from_the_first_refusal_until_somebody_gets_an_answer() {
+        let reach = Reach::default();
+        assert_eq!((reach.gone_since(1000), reach.may_serve(1000)), (None, true));
+        reach.refused(1000);
+        reach.refused(1050);
+        assert_eq!((reach.gone_since(1055), reach.may_serve(1055)), (Some(1000), false));
+        assert_eq!((reach.gone_since(1061), reach.may_serve(1061)), (Some(1000), true), "worth a try");
+        assert_eq!(reach.gone_since(1651), None, "old news");
+        reach.refused(1651);
+        assert_eq!(reach.gone_since(1651), Some(1651), "another outage, for all we know");
+        reach.refused(900);
+        assert_eq!(reach.gone_since(900), Some(900), "the clock was set back");
+        reach.answered();
+        assert_eq!((reach.gone_since(900), reach.may_serve(900)), (None, true));
+    }
 
     #[test]
     fn a_lowered_limit_holds_once_connections_above_it_have_ended() {

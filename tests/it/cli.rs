@@ -20,7 +20,7 @@ fn cutover(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Exit code, standard output, standard error.
-fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     told(cutover(folder, arguments).output().expect("the program runs"))
 }
 

@@ -174,13 +174,14 @@ epoch = 1
 keys = ["device"]
 percent = 0
 annotate = false
-on_unavailable = "error"
+on_unavailable = "restart"
 assets = []
 form_post = false
 
 [apps.portal.session]
 cookies = []
 shared = false
+isolate = false
 lifetime = "24h"
 
 [apps.portal.classic]

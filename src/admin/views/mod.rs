@@ -18,7 +18,7 @@ pub use explanation::{
 pub use stage::{StageView, WorkflowShareView};
 pub use status::{
     AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, PoolReadyView, PoolView, ReadyView,
-    StatusView,
+    StatusView, WarningView,
 };
 
 /// An error answer (RFC 9457).

@@ -9,6 +9,7 @@ use crate::config::model::App as AppConfig;
 use crate::control::LastLook;
 use crate::decide::engine::Engine;
 use crate::runtime::snapshot::{App, Snapshot};
+use crate::telemetry::noticed::SessionCookieInBoth;
 
 /// Something for each of the two engines.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -138,6 +139,28 @@ pub struct AppView {
     pub targets: Vec<String>,
     /// Its engines.
     pub engines: ByEngine<PoolView>,
+    /// What was noticed about it while it ran; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<WarningView>,
+}
+
+/// Something that was noticed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WarningView {
+    /// What.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl WarningView {
+    fn all(app: &App) -> Vec<Self> {
+        let told = app.cookies_in_both().map(|cookie| Self {
+            message: format!("both engines set the session cookie {cookie}"),
+            hint: SessionCookieInBoth::HINT.to_owned(),
+        });
+        told.collect()
+    }
 }
 
 /// The endpoints of one engine.
@@ -204,6 +227,7 @@ impl AppView {
             workflows: WorkflowShareView::all(config, now),
             keys: config.keys.iter().map(ToString::to_string).collect(),
             epoch: config.epoch,
+            warnings: WarningView::all(app),
             targets: config.targets.iter().map(|target| target.name.clone()).collect(),
             engines: ByEngine::of(|engine| {
                 let specs = &config.pool(engine).endpoints;

@@ -80,7 +80,7 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     };
     setting(changes, &format!("apps.{app}.assets"), assets, &new.app.assets, written);
     setting(changes, &format!("apps.{app}.form_post"), form_post, &new.app.form_post, bool::to_string);
-    let Session { cookies, shared, lifetime } = session;
+    let Session { cookies, shared, isolate, lifetime } = session;
     let key = |name: &str| format!("apps.{app}.session.{name}");
     let names = |cookies: &Vec<CookieName>| {
         let names: Vec<&str> = cookies.iter().map(CookieName::as_str).collect();
@@ -88,6 +88,7 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     };
     setting(changes, &key("cookies"), cookies, &new.app.session.cookies, names);
     setting(changes, &key("shared"), shared, &new.app.session.shared, bool::to_string);
+    setting(changes, &key("isolate"), isolate, &new.app.session.isolate, bool::to_string);
     setting(changes, &key("lifetime"), lifetime, &new.app.session.lifetime, |life| write_duration(*life));
     targets::changes(old, new, changes);
     setting(changes, &format!("apps.{app}.annotate"), annotate, &new.app.annotate, bool::to_string);

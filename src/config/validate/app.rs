@@ -18,6 +18,7 @@ use crate::decide::engine::Engine;
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
 use crate::decide::stage::Schedule;
+use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 
 /// The metric label of whatever belongs to no app.
@@ -83,7 +84,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         let texts = if has_preset { preset::ASSETS } else { &[] };
         texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
     });
-    let session = self::session(context, session, has_preset, !workflows.is_empty());
+    let session = self::session(context, session, &keys, has_preset, !workflows.is_empty());
 
     let empty = [emptiness(&classic), emptiness(&identity)];
     if let Some(share) = &share {
@@ -119,8 +120,14 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     })
 }
 
-fn session(context: &Context<'_, '_>, raw: RawSession, has_preset: bool, has_workflows: bool) -> Session {
-    let RawSession { at, cookies, shared, lifetime } = raw;
+fn session(
+    context: &Context<'_, '_>,
+    raw: RawSession,
+    keys: &[KeySource],
+    has_preset: bool,
+    has_workflows: bool,
+) -> Session {
+    let RawSession { at, cookies, shared, isolate, lifetime } = raw;
     let shared = context.flag(&shared, false);
     let names: Vec<CookieName> = match &cookies {
         Some(list) => list.items.iter().filter_map(|item| workflow::cookie(context, item)).collect(),
@@ -140,7 +147,36 @@ fn session(context: &Context<'_, '_>, raw: RawSession, has_preset: bool, has_wor
     {
         context.error(&text.at, "lifetime must be whole seconds, from 60s to 400d", "");
     }
-    Session { cookies: names, shared, lifetime: life }
+    let isolate = self::isolate(context, &isolate, shared, &names, keys);
+    Session { cookies: names, shared, isolate, lifetime: life }
+}
+
+/// Cookies are kept apart only where there are some, where each engine has its own, and where nobody else reads them.
+fn isolate(
+    context: &Context<'_, '_>,
+    written: &Option<Written<bool>>,
+    shared: bool,
+    names: &[CookieName],
+    keys: &[KeySource],
+) -> bool {
+    let Some(written) = written.as_ref().filter(|written| written.value) else { return false };
+    if shared {
+        let hint = "one session store is read with one cookie: take one of the two keys out";
+        context.error(&written.at, "`isolate` keeps apart what `shared` says is one", hint);
+    }
+    if names.is_empty() && !shared {
+        let hint = "name them: cookies = [\"connect.sid\"]";
+        context.problems.warning(&written.at, "no session cookie is named: none is kept apart", hint);
+    }
+    let key = keys.iter().find(|key| match key {
+        KeySource::Cookie(name) => names.iter().any(|wanted| wanted.matches(name.as_bytes())),
+        KeySource::Header(_) | KeySource::Jwt(_) | KeySource::Query(_) | KeySource::Device => false,
+    });
+    if let Some(key) = key {
+        let message = format!("the key {key} is a session cookie, which has another name on each engine");
+        context.error(&written.at, message, "take it out of `keys`, or of `session.cookies`");
+    }
+    true
 }
 
 fn app_name(context: &Context<'_, '_>, name: &Written<String>) {
@@ -207,16 +243,8 @@ fn host_hint(written: &str) -> &'static str {
 }
 
 fn on_unavailable(context: &Context<'_, '_>, written: &Text) -> OnUnavailable {
-    if let Some(written) = written.as_ref().filter(|written| written.value == "restart") {
-        context.error(
-            &written.at,
-            "on_unavailable = \"restart\" is not available yet",
-            "write \"error\" or \"failover\"",
-        );
-        return OnUnavailable::Error;
-    }
-    let choices = [OnUnavailable::Error, OnUnavailable::Failover].map(|choice| (choice.as_str(), choice));
-    context.choice(written, &choices, OnUnavailable::Error)
+    let choices = [OnUnavailable::Restart, OnUnavailable::Error, OnUnavailable::Failover];
+    context.choice(written, &choices.map(|choice| (choice.as_str(), choice)), OnUnavailable::Restart)
 }
 
 /// Where a pool says that it has no endpoints.

@@ -96,6 +96,8 @@ families! {
     DECISIONS = Counter "cutover_decisions_total" [app, workflow, engine, reason];
     /// Browsers whose engine changed from one page to the next, and why.
     MOVES = Counter "cutover_moves_total" [app, from, to, cause];
+    /// Session cookies that both engines were seen to set, neither kept apart nor shared.
+    SESSION_COOKIES_IN_BOTH = Counter "cutover_session_cookies_in_both_total" [app];
     /// Visits to tester links, and what they did.
     TESTER_LINKS = Counter "cutover_tester_links_total" [app, outcome];
     /// Flows that were started by a browser that came back: mail scanners and probes do not count.

@@ -160,6 +160,7 @@ pub(in crate::telemetry) struct Shared {
     pub(in crate::telemetry) panics: SharedCounter,
     pub(in crate::telemetry) access_log_dropped: SharedCounter,
     pub(in crate::telemetry) access_log_throttle: Throttle,
+    pub(in crate::telemetry) engine_gone_throttle: Throttle,
 }
 
 /// What is known about the running configuration.

@@ -191,6 +191,12 @@ impl Picture {
                 }
             }
         }
+        let mut cookies = out.family(&family::SESSION_COOKIES_IN_BOTH);
+        for (name, shards) in &self.apps {
+            if let Some(count) = total(shards, |app| &app.session_cookies_in_both) {
+                cookies.add(&[name], count);
+            }
+        }
         let mut links = out.family(&family::TESTER_LINKS);
         for (name, shards) in &self.apps {
             for outcome in TesterOutcome::ALL {

@@ -88,6 +88,7 @@ pub struct AppMetrics {
     pub(super) answers: [Counter; AnswerKind::COUNT],
     /// By the engine that was left.
     pub(super) moves: [[Counter; MoveCause::COUNT]; 2],
+    pub(super) session_cookies_in_both: Counter,
     pub(super) tester_links: [Counter; TesterOutcome::COUNT],
     pub(super) retries: [[Counter; RetryOutcome::COUNT]; 2],
     pub(super) endpoints: Mutex<Endpoints>,
@@ -162,6 +163,7 @@ impl AppMetrics {
             in_flight: Default::default(),
             answers: Default::default(),
             moves: Default::default(),
+            session_cookies_in_both: Counter::default(),
             tester_links: Default::default(),
             retries: Default::default(),
             endpoints: Mutex::default(),
@@ -194,6 +196,11 @@ impl AppMetrics {
         if from != to {
             self.moves[from.index()][cause.index()].add(1);
         }
+    }
+
+    /// Both engines set a session cookie. Its event does so and logs it too.
+    pub(in crate::telemetry) fn record_session_cookie_in_both(&self) {
+        self.session_cookies_in_both.add(1);
     }
 
     /// Somebody came by a tester link.

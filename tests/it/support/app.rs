@@ -5,6 +5,7 @@
 //! The [`Model`] is a state machine without sockets; an [`AppEngine`] serves one.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -226,8 +227,24 @@ pub(crate) struct AppEngine {
 impl AppEngine {
     pub(crate) fn called(name: &'static str) -> Self {
         let model = Arc::new(Mutex::new(Model::new(name)));
-        let served = Arc::clone(&model);
-        let engine = Engine::script(move |conn| {
+        let engine = Self::serving(&model, "127.0.0.1:0".parse().expect("an address"));
+        Self { engine, model }
+    }
+
+    /// Is gone: connections are closed, and new ones refused.
+    pub(crate) fn stop(&mut self) {
+        self.engine.stop();
+    }
+
+    /// Is back, with all that it knew.
+    pub(crate) fn returns(&mut self) {
+        self.engine = Self::serving(&self.model, self.engine.address());
+    }
+
+    fn serving(model: &Arc<Mutex<Model>>, address: SocketAddr) -> Engine {
+        let name = model.lock().expect("no panic").name;
+        let served = Arc::clone(model);
+        Engine::script_at(address, move |conn| {
             while let Some(request) = conn.request() {
                 let head = &request.head;
                 let mut asked = Asked::new(
@@ -248,8 +265,7 @@ impl AppEngine {
                 let body = if head.method() == "HEAD" || page.status == 304 { "" } else { &page.text };
                 conn.send(format!("{text}content-length: {}\r\n\r\n{body}", page.text.len()));
             }
-        });
-        Self { engine, model }
+        })
     }
 
     pub(crate) fn model(&self) -> MutexGuard<'_, Model> {

@@ -50,6 +50,11 @@ impl Engine {
         Self::listening("127.0.0.1:0".parse().expect("an address"), script)
     }
 
+    /// As [`Engine::script`], at an address where another engine stood.
+    pub(crate) fn script_at(address: SocketAddr, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
+        Self::listening(address, script)
+    }
+
     /// Answers every request with exactly these bytes.
     pub(crate) fn replying(bytes: &'static [u8]) -> Self {
         Self::script(move |conn| {

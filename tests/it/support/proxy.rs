@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use cutover::ambient::Ahead;
 use cutover::app::App;
 use cutover::control::Outcome;
 use cutover::telemetry::events::Origin;
@@ -33,6 +34,7 @@ pub(crate) fn list(engines: &[&Engine]) -> String {
 pub(crate) struct Proxy {
     app: Option<App>,
     pub(crate) folder: Folder,
+    ahead: Ahead,
 }
 
 impl Proxy {
@@ -51,8 +53,14 @@ impl Proxy {
 
     /// Runs with a file that the test has put somewhere into the folder.
     pub(crate) fn from_file(folder: Folder, path: &Path) -> Self {
-        let app = App::start(path).unwrap_or_else(|error| panic!("{error}"));
-        Self { app: Some(app), folder }
+        let ahead = Ahead::default();
+        let app = App::start_ahead(path, &ahead).unwrap_or_else(|error| panic!("{error}"));
+        Self { app: Some(app), folder, ahead }
+    }
+
+    /// So many seconds pass, as far as it knows. It notices within a tenth of one.
+    pub(crate) fn later(&self, seconds: u64) {
+        self.ahead.pass(seconds);
     }
 
     pub(crate) fn app(&self) -> &App {

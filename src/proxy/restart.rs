@@ -1,0 +1,138 @@
+//! What becomes of a request whose engine is gone, when it is held there (`DESIGN.md` 4): a flow begins anew, a
+//! session waits for a while and is then given up.
+
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
+use crate::decide::anew::{Hold, PATIENCE, let_go, without_session};
+use crate::decide::cookies::CookieNames;
+use crate::decide::decision::Decision;
+use crate::decide::headers;
+use crate::decide::ticket::Ticket;
+use crate::proxy::forward::Exchange;
+use crate::proxy::record::Record;
+use crate::telemetry::noticed::EngineGone;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::head::RequestHead;
+
+/// After so many seconds it is worth another try, when nothing better is known.
+const TRY_AGAIN: u64 = 10;
+
+/// What to do with the request.
+pub(super) enum Next {
+    /// What is done with every request that no engine answers.
+    Error,
+    /// The other engine serves it, by this decision.
+    Other(Box<Decision>),
+    /// We answer.
+    Answer(Box<Gone>),
+}
+
+/// Our answer to a request whose engine is gone.
+#[derive(Debug, Default)]
+pub struct Gone {
+    /// Where the workflow begins, when somebody serves that.
+    pub(super) start: Option<HeaderValue>,
+    /// When to come back, in seconds from now.
+    retry_after: u64,
+    /// The `Set-Cookie` line that takes the flow's pin away.
+    flows: Option<String>,
+}
+
+impl Gone {
+    fn wait(seconds: u64) -> Next {
+        Next::Answer(Box::new(Self { retry_after: seconds.max(1), ..Self::default() }))
+    }
+
+    /// Makes an answer say so.
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
+        match &self.start {
+            Some(start) => drop(headers.insert(LOCATION, start.clone())),
+            None => drop(headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after))),
+        }
+        if let Some(line) = &self.flows {
+            headers::set_our_cookie(headers, line.clone());
+        }
+    }
+}
+
+/// Whether an attempt failed because the endpoint is not there. A full queue is there, and busy.
+pub(super) fn is_unreachable(error: &UpstreamError) -> bool {
+    matches!(error, UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. })
+}
+
+/// What to do with a request that every attempt has failed for: the last one with this error.
+pub(super) fn next(
+    exchange: &Exchange<'_>,
+    decision: &Decision,
+    method: &Method,
+    error: &UpstreamError,
+    record: &mut Record,
+) -> Next {
+    let app = &exchange.view.snapshot.apps[exchange.app];
+    let now = exchange.worker.ambient.moment().wall;
+    let gone = decision.engine;
+    let Some(since) = app.pool(gone).gone_since(now).filter(|_| is_unreachable(error)) else {
+        return Next::Error;
+    };
+    let waited = now.saturating_sub(since);
+    let hold = decision.hold(&app.rules);
+    let next = match hold {
+        Hold::Nothing => return Next::Error,
+        Hold::Page => Gone::wait(TRY_AGAIN),
+        Hold::Session(_) if waited < PATIENCE => Gone::wait(PATIENCE - waited),
+        Hold::Session(_) if decision.is_one_time() => Gone::wait(TRY_AGAIN),
+        Hold::Session(_) => {
+            let anew = without_session(&app.rules, decision, now);
+            if anew.engine == gone {
+                record.issues(anew.issue, exchange.secure);
+                Gone::wait(TRY_AGAIN)
+            } else {
+                Next::Other(Box::new(anew))
+            }
+        }
+        Hold::Flow(workflow, pin) => {
+            let is_over = waited >= PATIENCE;
+            let let_go = let_go(&app.rules, decision, (workflow, pin), is_over, now);
+            record.flows(&let_go.events);
+            let names = CookieNames::for_scheme(exchange.secure);
+            let flows = app.rules.sealer.set_flow_cookie(names, &let_go.flows);
+            let is_page = *method == Method::GET && decision.trail.loads_page;
+            let start = let_go
+                .start
+                .filter(|(_, engine)| is_page && *engine != gone && app.pool(*engine).may_serve(now));
+            if let Some((_, engine)) = &start {
+                // Who serves the start is no news then: the move is counted here.
+                let ticket = decision.held().map(|held| Ticket {
+                    session: held.session.filter(|pin| !(is_over && pin.engine == gone)),
+                    last: None,
+                    issued: u32::try_from(now).unwrap_or(u32::MAX),
+                    is_current: true,
+                    ..held
+                });
+                record.begins_anew_on(*engine, ticket, exchange.secure);
+            }
+            let start = start.and_then(|(path, _)| {
+                HeaderValue::try_from(utf8_percent_encode(&path, CONTROLS).to_string()).ok()
+            });
+            Next::Answer(Box::new(Gone { start, retry_after: TRY_AGAIN, flows }))
+        }
+    };
+    let told = match (&next, hold) {
+        (Next::Other(_), _) => "sessions are given up",
+        (Next::Answer(answer), Hold::Flow(..)) if answer.start.is_some() => "flows begin anew",
+        (Next::Answer(_) | Next::Error, _) => "whom it holds must wait",
+    };
+    exchange.worker.engine_gone(&EngineGone { app: &app.name, engine: gone, told, since, wall: now });
+    next
+}
+
+/// The other engine gets the request: what the browser has cached is of another build.
+pub(super) fn turn(head: &mut RequestHead, anew: &Decision) {
+    if anew.changes_engine() {
+        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            head.headers.remove(name);
+        }
+    }
+}
