@@ -12,6 +12,7 @@ use cutover::decide::bucket::{Bucket, Share};
 use cutover::decide::cookies::PLAIN;
 use cutover::decide::decision::{Decision, Question, Rules, SessionRules, decide};
 use cutover::decide::engine::Engine;
+use cutover::decide::evacuate::Orders;
 use cutover::decide::flow::{FlowPin, Flows};
 use cutover::decide::headers::Seen;
 use cutover::decide::subject::{KeySource, SubjectKey};
@@ -72,6 +73,7 @@ impl Scene {
             only: None,
             table: Table::default(),
             session: SessionRules::default(),
+            evacuate: Orders::default(),
         };
         Self { rules, headers, moment }
     }

@@ -111,7 +111,7 @@ pub fn explain(
     };
     let decision = decide(&asked.app.rules, &question, moment);
     let key = query.key.as_deref().and_then(SubjectKey::new);
-    let mut explanation = ExplanationView::of(asked.app, &decision, key.as_ref());
+    let mut explanation = ExplanationView::of(asked.app, &decision, key.as_ref(), moment.wall);
     if let Some(note) = asked.note {
         explanation.notes.insert(0, note);
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::admin::views::{AppView, ByEngine, ConfigurationView, LookView, PoolView, StatusView};
+use crate::admin::views::{AppView, ByEngine, ConfigurationView, LookView, OrderView, PoolView, StatusView};
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
 
@@ -169,7 +169,7 @@ fn look(configuration: &ConfigurationView, now: u64) -> String {
 }
 
 fn app(app: &AppView) -> String {
-    let AppView { name, hosts, percent, ratio: _, keys, epoch, targets, engines } = app;
+    let AppView { name, hosts, percent, ratio: _, keys, epoch, targets, evacuate, engines } = app;
     let hosts = if hosts.is_empty() { "every other host".to_owned() } else { hosts.join(", ") };
     let mut head =
         format!("{name}  {percent} on identity  ({hosts}; keys {}; epoch {epoch}", keys.join(", "));
@@ -187,5 +187,13 @@ fn app(app: &AppView) -> String {
             rows.push([engine.to_owned(), endpoint.url.clone()].into_iter().chain(numbers).collect());
         }
     }
-    format!("{head})\n{}", indent(&render::table(&rows), 2))
+    let orders: String = evacuate.iter().map(order).collect();
+    format!("{head})\n{}{orders}", indent(&render::table(&rows), 2))
+}
+
+fn order(order: &OrderView) -> String {
+    let OrderView { engine, at, sign_out, in_force } = order;
+    let state = if *in_force { "since" } else { "from" };
+    let way = sign_out.as_ref().map(|path| format!(", by way of {path}")).unwrap_or_default();
+    format!("\n  evacuates {engine} {state} {at}{way}")
 }

@@ -8,6 +8,7 @@ use crate::config::model::Session;
 use crate::config::print::{duration, percent, texts};
 use crate::config::units::{write_duration, write_moment};
 use crate::decide::answer::{CookieName, Ending};
+use crate::decide::evacuate::Order;
 use crate::decide::workflow::{Landing, LandingEngine, PinLimits, Workflow};
 
 pub(super) fn session(session: &Session) -> Table {
@@ -36,6 +37,20 @@ pub(super) fn workflow(workflow: &Workflow) -> Table {
     table["pin"] = value(InlineTable::from_iter([("idle", seconds(*idle)), ("cap", seconds(*cap))]));
     if let Some(share) = share {
         table["percent"] = percent(*share);
+    }
+    table
+}
+
+/// An order as it stands in the list, on the command line and in answers.
+pub(super) fn order(order: &Order) -> InlineTable {
+    let Order { engine, at, sign_out } = order;
+    let mut table = InlineTable::new();
+    table.insert("engine", engine.as_str().into());
+    if let Ok(at) = write_moment(*at).parse::<Datetime>() {
+        table.insert("at", at.into());
+    }
+    if let Some(sign_out) = sign_out {
+        table.insert("sign_out", sign_out.as_str().into());
     }
     table
 }

@@ -18,6 +18,8 @@ pub mod answer;
 pub mod flow;
 pub mod presented;
 pub mod journey;
+pub mod evacuate;
+pub mod reason;
 pub mod decision;
 pub mod host;
 pub mod headers;

@@ -69,6 +69,8 @@ labels! {
         ResponseTimeout => "response_timeout",
         /// The whole exchange took longer than it may.
         RequestTimeout => "request_timeout",
+        /// An order evacuates the engine that holds the session: the browser is sent to sign out first.
+        Evacuated => "evacuated",
     }
 }
 
@@ -87,6 +89,7 @@ impl AnswerKind {
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
+            Self::Evacuated => StatusCode::SEE_OTHER,
         }
     }
 }
@@ -144,6 +147,8 @@ labels! {
         Session => "session",
         /// The engine could not serve, and policy let the other one answer.
         Failover => "failover",
+        /// An order to evacuate the engine had ended what held the browser there.
+        Evacuated => "evacuated",
     }
 }
 
@@ -262,8 +267,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 14);
-        assert_eq!(AnswerKind::ALL[13], AnswerKind::RequestTimeout);
+        assert_eq!(AnswerKind::COUNT, 15);
+        assert_eq!(AnswerKind::ALL[14], AnswerKind::Evacuated);
     }
 
     #[test]
@@ -277,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest() {
+    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest_but_for_one_that_leads_on() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        assert_eq!(statuses, [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504]);
+        assert_eq!(statuses, [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303]);
     }
 }

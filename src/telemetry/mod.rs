@@ -8,3 +8,4 @@ pub mod events;
 pub mod init;
 pub mod kinds;
 pub mod metrics;
+pub mod orders;

@@ -176,6 +176,7 @@ annotate = false
 on_unavailable = "error"
 assets = []
 form_post = false
+evacuate = []
 
 [apps.portal.session]
 cookies = []

@@ -6,8 +6,10 @@ use crate::admin::AdminState;
 use crate::admin::views::LookView;
 use crate::ambient::Moment;
 use crate::config::model::App as AppConfig;
+use crate::config::units::write_moment;
 use crate::control::LastLook;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Order;
 use crate::runtime::snapshot::{App, Snapshot};
 
 /// Something for each of the two engines.
@@ -130,8 +132,38 @@ pub struct AppView {
     pub epoch: u32,
     /// The names of its targets, in order.
     pub targets: Vec<String>,
+    /// Orders to evacuate one of its engines, in file order.
+    #[serde(default)]
+    pub evacuate: Vec<OrderView>,
     /// Its engines.
     pub engines: ByEngine<PoolView>,
+}
+
+/// An order to evacuate an engine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct OrderView {
+    /// Which engine.
+    pub engine: String,
+    /// The date, as the configuration writes it.
+    pub at: String,
+    /// Where signed-in browsers are sent first.
+    #[serde(default)]
+    pub sign_out: Option<String>,
+    /// Whether the date has come.
+    pub in_force: bool,
+}
+
+impl OrderView {
+    /// As it stands at a time, in seconds since the Unix epoch.
+    pub fn of(order: &Order, now: u64) -> Self {
+        let Order { engine, at, sign_out } = order;
+        Self {
+            engine: engine.as_str().to_owned(),
+            at: write_moment(*at),
+            sign_out: sign_out.as_ref().map(|path| path.as_str().to_owned()),
+            in_force: *at <= now,
+        }
+    }
 }
 
 /// The endpoints of one engine.
@@ -168,7 +200,7 @@ impl StatusView {
             connections: drain.open(),
             draining: drain.has_begun(),
             configuration: ConfigurationView::of(&control.last()),
-            apps: AppView::all(&snapshot),
+            apps: AppView::all(&snapshot, now.wall),
         }
     }
 }
@@ -181,12 +213,13 @@ impl ConfigurationView {
 }
 
 impl AppView {
-    fn all(snapshot: &Snapshot) -> Vec<Self> {
+    fn all(snapshot: &Snapshot, now: u64) -> Vec<Self> {
         // Snapshots keep the order of the configuration they are built from.
-        snapshot.config.apps.iter().zip(&snapshot.apps).map(|(config, app)| Self::of(config, app)).collect()
+        let apps = snapshot.config.apps.iter().zip(&snapshot.apps);
+        apps.map(|(config, app)| Self::of(config, app, now)).collect()
     }
 
-    fn of(config: &AppConfig, app: &App) -> Self {
+    fn of(config: &AppConfig, app: &App, now: u64) -> Self {
         Self {
             name: config.name.clone(),
             hosts: config.hosts.iter().map(ToString::to_string).collect(),
@@ -195,6 +228,7 @@ impl AppView {
             keys: config.keys.iter().map(ToString::to_string).collect(),
             epoch: config.epoch,
             targets: config.targets.iter().map(|target| target.name.clone()).collect(),
+            evacuate: config.evacuate.iter().map(|order| OrderView::of(order, now)).collect(),
             engines: ByEngine::of(|engine| {
                 let specs = &config.pool(engine).endpoints;
                 let endpoints = specs.iter().zip(&app.pool(engine).endpoints);

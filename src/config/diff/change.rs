@@ -8,6 +8,7 @@ use crate::config::diff::{Moves, Refusal};
 use crate::config::model::EndpointUrl;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Order;
 use crate::decide::host::HostPattern;
 
 /// What an edit does to people, from nothing to everything.
@@ -176,6 +177,15 @@ pub enum Change {
         /// What is different.
         change: WorkflowChange,
     },
+    /// An order to evacuate an engine.
+    Evacuation {
+        /// Which app.
+        app: String,
+        /// What it says.
+        order: Order,
+        /// Whether it is taken out, and not new.
+        withdrawn: bool,
+    },
     /// What the rules' changes do to the subjects that they list, counted.
     Listed {
         /// Which app.
@@ -287,6 +297,7 @@ impl Change {
             | Self::EndpointAdded { .. }
             | Self::EndpointRemoved { .. }
             | Self::EndpointWeight { .. }
+            | Self::Evacuation { withdrawn: true, .. }
             | Self::SigningKeys(SigningChange::Rotated { .. } | SigningChange::Lost { mints: false, .. })
             | Self::Epoch { mints: false, .. } => Verdict::Unchanged,
             Self::AppAdded { share, .. } => {
@@ -297,6 +308,10 @@ impl Change {
                 }
             }
             Self::AppRemoved { .. } => Verdict::MovesBack,
+            Self::Evacuation { order, withdrawn: false, .. } => match order.engine {
+                Engine::Classic => Verdict::Widens,
+                Engine::Identity => Verdict::MovesBack,
+            },
             Self::HostRemoved { may_move_back, .. } | Self::TargetOrder { may_move_back, .. } => {
                 back_if(*may_move_back)
             }
@@ -338,6 +353,7 @@ impl Change {
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
             | Self::Workflow { .. }
+            | Self::Evacuation { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
             | Self::Reshuffled { .. }
@@ -396,6 +412,7 @@ impl Change {
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
             | Self::Workflow { .. }
+            | Self::Evacuation { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
             | Self::Reshuffled { .. }

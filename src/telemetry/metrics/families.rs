@@ -96,6 +96,8 @@ families! {
     DECISIONS = Counter "cutover_decisions_total" [app, workflow, engine, reason];
     /// Browsers whose engine changed from one page to the next, and why.
     MOVES = Counter "cutover_moves_total" [app, from, to, cause];
+    /// Orders to evacuate an engine that were taken up, at the start or since.
+    EVACUATIONS = Counter "cutover_evacuations_total" [app, engine];
     /// Visits to tester links, and what they did.
     TESTER_LINKS = Counter "cutover_tester_links_total" [app, outcome];
     /// Flows that were started by a browser that came back: mail scanners and probes do not count.

@@ -147,6 +147,7 @@ pub(in crate::telemetry) struct Shared {
     current: Mutex<Option<Current>>,
     endpoints: Mutex<BTreeMap<EndpointKey, Arc<SharedEndpoint>>>,
     shares: Mutex<BTreeMap<WorkflowKey, f64>>,
+    evacuations: Mutex<BTreeMap<(Box<str>, Engine), u64>>,
     pub(in crate::telemetry) config: Mutex<Running>,
     pub(in crate::telemetry) reloads: [SharedCounter; ReloadResult::COUNT],
     pub(in crate::telemetry) panics: SharedCounter,
@@ -170,6 +171,11 @@ impl Shared {
             .entry((app.into(), engine, endpoint.into()))
             .or_insert_with(|| Arc::new(SharedEndpoint::new(app, engine, endpoint)));
         Arc::clone(shared)
+    }
+
+    /// An order to evacuate an engine was taken up.
+    pub(in crate::telemetry) fn count_order(&self, app: &str, engine: Engine) {
+        *lock(&self.evacuations).entry((app.into(), engine)).or_default() += 1;
     }
 
     pub(in crate::telemetry) fn running(&self) -> std::sync::MutexGuard<'_, Running> {

@@ -214,7 +214,8 @@ impl World {
             let facts = AnswerFacts::of(status, headers, "portal.example.com", world.now);
             if let Some(state) = state_issued(headers).filter(|_| facts.redirects) {
                 let workflow = decision.workflow().map(|at| world.rules.table.hash(at));
-                world.states.insert(state.to_owned(), StateHit { engine: served, workflow, endpoint: 0 });
+                let hit = StateHit { engine: served, workflow, endpoint: 0, issued: world.now as u32 };
+                world.states.insert(state.to_owned(), hit);
             }
             let lesson = learn(&world.rules, &decision, &facts, served, 0);
             let sealer = &world.rules.sealer;
