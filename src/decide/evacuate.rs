@@ -297,6 +297,36 @@ pub fn sign_out_first<'r>(rules: &'r Rules, decision: &Decision, now: u64) -> Op
     rules.evacuate.in_force(departure.pin.engine, now)?.sign_out.as_ref()
 }
 
+/// When what an answer begins is taken to begin. What goes on from something that an order voids is as old as the order,
+/// or users would linger: by signing in anew on the engine that holds a session which is to end, or by a link that could
+/// only be that engine's. Signing out is what an order wants, and may take its time. `now` is in seconds since the Unix
+/// epoch.
+pub fn as_of(rules: &Rules, decision: &Decision, served: Engine, now: u32) -> u32 {
+    if decision.workflow().is_some_and(|at| rules.table.workflow(at).name == SIGN_OUT) {
+        return now;
+    }
+    let Decision { reason, journey, evacuation, .. } = decision;
+    let order = match reason {
+        Reason::Session => {
+            evacuation.as_ref().and_then(|evacuation| evacuation.session).map(|departure| departure.order)
+        }
+        Reason::Landing => {
+            let by_state = evacuation.as_ref().and_then(|evacuation| evacuation.state);
+            let by_state = by_state.filter(|(hit, _)| hit.engine == served).map(|(_, order)| order);
+            let mut voided = journey.iter().flat_map(|journey| &journey.voided);
+            by_state.or_else(|| voided.find(|(_, pin, _)| pin.engine == served).map(|(_, _, order)| *order))
+        }
+        Reason::Override
+        | Reason::State
+        | Reason::Flow
+        | Reason::Target
+        | Reason::Cohort
+        | Reason::Default
+        | Reason::Failover => None,
+    };
+    order.and_then(|order| u32::try_from(order).ok()).map_or(now, |order| order.min(now))
+}
+
 /// Whether it was an order that made a browser free to leave an engine.
 pub fn has_freed(decision: &Decision, from: Engine) -> bool {
     let held = match decision.trail.ticket {

@@ -6,7 +6,7 @@ use crate::decide::answer::AnswerFacts;
 use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Decision, Question, Reason, Rules, TicketState};
 use crate::decide::engine::Engine;
-use crate::decide::evacuate::void_flows;
+use crate::decide::evacuate::{as_of, void_flows};
 use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::presented::Presented;
 use crate::decide::seal::Rejection;
@@ -370,7 +370,8 @@ impl Journey {
                 if known {
                     tell(served, FlowChange::Started);
                 }
-                FlowPin { endpoint, counted: known, ..FlowPin::new(hash, served, now) }
+                let began = as_of(rules, decision, served, now);
+                FlowPin { endpoint, counted: known, began, ..FlowPin::new(hash, served, now) }
             }
             None => return None,
         };
@@ -418,7 +419,8 @@ fn session_after(
             return Some(None);
         }
         Some((_, Ended::Success)) if sets || (decision.trail.has_session_cookie && !deletes) => {
-            let made = u32::try_from(answer.now).unwrap_or(u32::MAX);
+            let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
+            let made = as_of(rules, decision, served, now);
             return Some(Some(SessionPin { engine: served, made, endpoint }));
         }
         Some((_, Ended::Success | Ended::Failure)) | None => {}

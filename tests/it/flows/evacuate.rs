@@ -201,6 +201,69 @@ fn c6_a_flow_in_the_middle_is_begun_anew_elsewhere() {
 }
 
 #[test]
+fn c6_what_goes_on_from_something_void_is_as_old_as_the_order() {
+    let (site, mut ada) = held_by_identity();
+    site.evacuate("identity", Some("/logout"));
+    // Without the order's own second in it.
+    sleep(Duration::from_millis(1100));
+    // A script begins to sign in anew, on the engine that still holds the session, and the page goes on with it.
+    let reply = ada.fetch("/login");
+    let next = reply.head.get("location").expect("it leads on").to_owned();
+    assert_eq!(ada.page(&next).status(), 303, "no new state leads back");
+    let (site, mut bob) = held_by_identity();
+    site.evacuate("identity", Some("/logout"));
+    sleep(Duration::from_millis(1100));
+    bob.submit("/login", "user=ada");
+    assert_eq!(bob.page("/login").status(), 303, "nor does a new flow");
+}
+
+#[test]
+fn c6_a_callback_that_can_only_be_identitys_signs_in_there_and_out_again() {
+    let site = site([0, 0, 100]);
+    let mut ada = site.browser();
+    ada.visit("/login");
+    let state = ada.state();
+    ada.submit(&ada.at(), "user=ada&password=right");
+    site.share("sign-in", 100, 0);
+    site.evacuate("identity", Some("/logout"));
+    sleep(Duration::from_millis(1100));
+    ada.told();
+    ada.visit(&format!("/login/callback?interaction_code=c&state={state}"));
+    ada.went(&[
+        "GET /login/callback 302 identity landing sign-in",
+        "GET / 303 cutover",
+        "GET /logout 302 identity session sign-out",
+    ]);
+    ada.visit("/");
+    ada.went(&["GET / 200 classic cohort none"]);
+}
+
+#[test]
+fn c6_explain_says_what_is_void_and_since_when() {
+    let (site, ada) = held_by_identity();
+    let encoded = |cookie: &str| cookie.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let cookie = ["cutover", "connect.sid"].map(|name| format!("{name}={}", ada.jar[name])).join("; ");
+    let explain = |url: &str| {
+        let asked = format!("GET /api/v1/explain?app=portal&url={url}&cookie={}", encoded(&cookie));
+        site.proxy.ask(&asked).json()
+    };
+    let saw = |told: &serde_json::Value, row: &str| {
+        let rows = told["trail"].as_array().expect("rows").iter();
+        let row = rows.into_iter().find(|found| found["row"] == row).expect("a row");
+        row["saw"].as_str().expect("text").to_owned()
+    };
+    assert_eq!(saw(&explain("/account"), "session"), "identity holds the signed-in session");
+    site.evacuate("identity", Some("/logout"));
+    let told = explain("/account");
+    assert_eq!((&told["engine"], &told["sign_out"]), (&"identity".into(), &"/logout".into()));
+    assert!(told["notes"].to_string().contains("sent to /logout first, once"), "{told}");
+    assert!(saw(&told, "session").contains("that an order of 2"), "{told}");
+    let told = explain("/logout");
+    assert!(saw(&told, "session").starts_with("identity signs the session out"), "{told}");
+    assert_eq!(told["issue"]["session"], serde_json::Value::Null);
+}
+
+#[test]
 fn c6_what_begins_after_the_order_is_not_moved_by_it() {
     let site = site([0, 0, 100]);
     site.evacuate("identity", Some("/logout"));
