@@ -190,7 +190,10 @@ pub enum Leaving {
     Stays,
 }
 
-/// Voids what orders void of a request's session and `state`. `None` where nothing is void.
+/// Voids what orders void of a request's session and `state`. `None` where nothing is void. Kept out of the way of apps
+/// without orders, which are most.
+#[cold]
+#[inline(never)]
 pub(super) fn void(
     rules: &Rules,
     question: &Question<'_>,
@@ -253,6 +256,7 @@ fn leaving(
 
 impl Evacuation {
     /// Who serves is known now. Where another row has decided, the session is not asked about.
+    #[cold]
     pub(super) fn decided(&mut self, engine: Engine, reason: Reason) {
         let Some(Departure { pin, leaving, .. }) = &mut self.session else { return };
         let stays = match leaving {
@@ -269,6 +273,7 @@ impl Evacuation {
 impl Departure {
     /// The session pin and the mark of the ticket that the answer gives. A mark without a pin is left by one that
     /// has ended: the next page tells by it why the browser moves, and takes it away.
+    #[cold]
     pub(super) fn leaves(&self, held: Option<Ticket>, loads_page: bool) -> (Option<SessionPin>, bool) {
         match self.leaving {
             Leaving::Void => (None, !loads_page),
