@@ -13,6 +13,7 @@ use cutover::decide::bucket::{Bucket, Share};
 use cutover::decide::cookies::PLAIN;
 use cutover::decide::decision::{Decision, Question, Rules, SessionRules, decide};
 use cutover::decide::engine::Engine;
+use cutover::decide::evacuate::Orders;
 use cutover::decide::flow::{FlowPin, Flows};
 use cutover::decide::headers::Seen;
 use cutover::decide::journey::learn;
@@ -74,6 +75,7 @@ impl Scene {
             only: None,
             table: Table::default(),
             session: SessionRules::default(),
+            evacuate: Orders::default(),
         };
         Self { rules, headers, moment }
     }

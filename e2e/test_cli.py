@@ -11,7 +11,7 @@ from support.tools import cutover, cutover_json
 from support.waiting import eventually
 
 
-@pytest.mark.parametrize("verb", ["run", "demo", "check", "plan", "explain", "set", "status", "keygen"])
+@pytest.mark.parametrize("verb", ["run", "demo", "check", "plan", "explain", "set", "evacuate", "status", "keygen"])
 def test_every_verb_has_help_with_an_example(verb):
     found = cutover(verb, "--help").stdout
     assert f"cutover {verb}" in found and "example" in found.lower()

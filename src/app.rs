@@ -29,6 +29,7 @@ use crate::telemetry::events::{
 };
 use crate::telemetry::init;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::orders::tell_of_orders;
 use crate::worker::{self, Outfit};
 
 /// Descriptors that are not connections: listeners, files, the reactor's own.
@@ -144,6 +145,7 @@ impl App {
             wall: unix_seconds(),
         };
         told.tell(&metrics);
+        tell_of_orders(None, &config, Origin::Start, 1, unix_seconds(), &metrics);
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

@@ -7,6 +7,7 @@
 
 use cutover::decide::answer::AnswerFacts;
 use cutover::decide::cookies::{PLAIN, set_lines};
+use cutover::decide::evacuate::SignOut;
 use cutover::decide::pattern::{Pattern, normalise};
 use cutover::decide::ticket::{Sealer, SigningKey};
 use cutover::decide::workflow::{Landing, LandingEngine, PinLimits, Table, Workflow};
@@ -23,6 +24,11 @@ fuzz_target!(|data: &[u8]| {
     assert!(sealer.open_flows(&PLAIN, value).is_err());
 
     let path = String::from_utf8_lossy(path).into_owned();
+    if let Ok(sign_out) = SignOut::parse(&path) {
+        let written = sign_out.as_str();
+        assert!(written.starts_with('/') && !written.starts_with("//") && written == path);
+        assert!(written.bytes().all(|byte| byte.is_ascii_graphic()) && !written.contains("/../"));
+    }
     let normal = normalise(&path).into_owned();
     assert!(normal.starts_with('/') && !normal.contains("//"), "{normal:?}");
     let segments: Vec<&str> = normal.split('/').collect();

@@ -86,6 +86,7 @@ fuzz_target!(|data: &[u8]| {
             endpoint: issued,
         }),
         last: (control[1] & 32 != 0).then(|| engine(64)),
+        leaves: control[1] & 128 != 0,
         issued,
         is_current: by == 1,
     };

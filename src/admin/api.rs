@@ -20,7 +20,7 @@ use tower::util::BoxCloneService;
 use crate::admin::explain::{ExplainError, explain};
 use crate::admin::refusal::Refusal;
 use crate::admin::views::{ConfigView, ExplainQuery, LookView, ReadyView, StatusView};
-use crate::admin::{AdminState, auth};
+use crate::admin::{AdminState, auth, evacuate};
 use crate::ambient::Ambient;
 use crate::control::Outcome;
 use crate::telemetry::events::Origin;
@@ -72,6 +72,7 @@ fn routes(door: Door) -> Router {
         .route_layer(from_fn_with_state(door.clone(), auth::reads));
     let writes = Router::new()
         .route("/api/v1/reload", post(reload))
+        .route("/api/v1/apps/{app}/evacuate", post(evacuate::order))
         .route_layer(from_fn_with_state(door.clone(), auth::writes));
     probes
         .merge(reads)
@@ -131,7 +132,7 @@ async fn reload(State(state): State<Arc<AdminState>>) -> Result<Response, Refusa
 
 async fn no_such_path(uri: Uri) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()))
-        .hint("there are /healthz, /readyz, /metrics, and /api/v1/ with status, config, explain and reload")
+        .hint("there are /healthz, /readyz, /metrics, and /api/v1/ with status, config, explain, reload and apps/{app}/evacuate")
 }
 
 async fn no_such_method(method: http::Method, uri: Uri) -> Refusal {
@@ -159,7 +160,7 @@ impl From<ExplainError> for Refusal {
 }
 
 /// JSON that is true now, and perhaps not a moment later.
-fn fresh<T>(view: T) -> ([(http::HeaderName, HeaderValue); 1], Json<T>) {
+pub(super) fn fresh<T>(view: T) -> ([(http::HeaderName, HeaderValue); 1], Json<T>) {
     ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(view))
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod evacuate;
 mod explain;
 mod keygen;
 mod link;
@@ -41,6 +42,7 @@ enum Verb {
     Plan(plan::Args),
     Explain(explain::Args),
     Set(set::Args),
+    Evacuate(evacuate::Args),
     Link(link::Args),
     Status(status::Args),
     Keygen(keygen::Args),
@@ -63,6 +65,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Verb::Plan(args) => plan::run(&args, json),
         Verb::Explain(args) => explain::run(args, json),
         Verb::Set(args) => set::run(&args, json),
+        Verb::Evacuate(args) => evacuate::run(&args, json),
         Verb::Link(args) => link::run(&args, json),
         Verb::Status(args) => status::run(&args, json),
         Verb::Keygen(args) => keygen::run(&args, json),

@@ -1,6 +1,7 @@
 //! How things look on a terminal, and as JSON: output, errors with hints, tables, ages.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 use crate::admin::views::ProblemView;
 use crate::app::StartError;
 use crate::config::diff::Verdict;
-use crate::config::{Problem, Rejected};
+use crate::config::edit::EditError;
+use crate::config::{Problem, Rejected, WriteError};
 
 /// What went wrong, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,16 @@ impl Failure {
     /// With what to do about it.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// A text cannot be edited as asked.
+    pub(super) fn of_edit(path: &Path, error: &EditError) -> Self {
+        Self { message: format!("{}: {error}", path.display()), hint: error.hint().map(str::to_owned) }
+    }
+
+    /// An edited text cannot be written.
+    pub(super) fn of_write(error: WriteError) -> Self {
+        Self { message: error.to_string(), hint: error.hint().map(str::to_owned) }
     }
 }
 

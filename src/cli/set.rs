@@ -1,12 +1,8 @@
 //! `cutover set`
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, fchown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use serde_json::json;
 
 use crate::ambient::unix_seconds;
@@ -41,13 +37,8 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     if let Some(workflow) = workflow {
         ensure_workflow(&old, name, workflow)?;
     }
-    let text = edit::set_percent(&old.text, name, workflow, percent).map_err(|error| {
-        let failure = Failure::new(format!("{}: {error}", path.display()));
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
+    let text = edit::set_percent(&old.text, name, workflow, percent)
+        .map_err(|error| Failure::of_edit(path, &error))?;
     // Read as the server will read it, so that it has no reason to refuse.
     let new = config::load_text(path, &text, Some(&old))?;
     let plan = diff(&old.config, &new.config, unix_seconds());
@@ -59,8 +50,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     let changes_text = text != *old.text;
     let write = changes_text && !dry_run;
     if write {
-        ensure_untouched(path, &old)?;
-        replace(path, &text)?;
+        config::replace(path, &text, &old).map_err(Failure::of_write)?;
     }
     if json {
         render::json_data(&json!({
@@ -102,53 +92,4 @@ fn ensure_workflow(old: &config::Loaded, app: &str, workflow: &str) -> anyhow::R
         false => failure.hint(format!("its workflows are {}", names.join(", "))),
     }
     .into())
-}
-
-/// Whoever saved the file while we were at it must not lose what they wrote.
-fn ensure_untouched(path: &Path, old: &config::Loaded) -> anyhow::Result<()> {
-    match config::load(path, Some(old)) {
-        Ok(now) if now.text == old.text => Ok(()),
-        Ok(_) | Err(_) => {
-            Err(Failure::new(format!("{} was changed by somebody else just now", path.display()))
-                .hint("look at it, and ask again")
-                .into())
-        }
-    }
-}
-
-/// Writes beside the file and renames, so that nobody ever reads half of it. A link stays a link.
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let target = fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))?;
-    let written = write_beside(&target, text);
-    written.map_err(|error| {
-        let failure = Failure::new(format!("cannot replace {}: {error}", target.display()));
-        match error.kind() {
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-                failure.hint("change it where it is made, such as a ConfigMap or a repository")
-            }
-            io::ErrorKind::ResourceBusy => {
-                failure.hint("the file is mounted by itself: mount its folder instead, or use an editor")
-            }
-            // Foreign and open-ended: the system's own words must do.
-            _ => failure,
-        }
-        .into()
-    })
-}
-
-fn write_beside(target: &Path, text: &str) -> io::Result<()> {
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    let before = fs::metadata(target)?;
-    let mut file = tempfile::Builder::new().prefix(".cutover-").suffix(".tmp").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    // Only root may give files away; for everybody else the owner is the same, or cannot be.
-    let _ = fchown(file.as_file(), Some(before.uid()), Some(before.gid()));
-    file.as_file().set_permissions(before.permissions())?;
-    file.as_file().sync_all()?;
-    file.persist(target)?;
-    // The new name is safe when the folder is; not every file system can promise that.
-    if let Ok(folder) = OpenOptions::new().read(true).open(folder) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use crate::admin::views::{
-    AppView, ByEngine, ConfigurationView, LookView, PoolView, StageView, StatusView, WarningView,
+    AppView, ByEngine, ConfigurationView, LookView, OrderView, PoolView, StageView, StatusView, WarningView,
 };
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
@@ -181,6 +181,7 @@ fn app(app: &AppView) -> String {
         keys,
         epoch,
         targets,
+        evacuate,
         engines,
         warnings,
     } = app;
@@ -209,7 +210,8 @@ fn app(app: &AppView) -> String {
         own.map(|workflow| format!("{} {}", workflow.name, share(&workflow.percent, &workflow.next_stage)));
     let own = own.collect::<Vec<_>>().join(", ");
     let own = if own.is_empty() { own } else { format!("\n  {own}") };
-    let mut text = format!("{head}){own}\n{}", indent(&render::table(&rows), 2));
+    let orders: String = evacuate.iter().map(order).collect();
+    let mut text = format!("{head}){own}\n{}{orders}", indent(&render::table(&rows), 2));
     for WarningView { message, hint } in warnings {
         text.push_str(&format!("\n  warning: {message}\n    hint: {hint}"));
     }
@@ -219,4 +221,11 @@ fn app(app: &AppView) -> String {
 /// What is in force, and what comes next.
 fn share(percent: &str, next: &Option<StageView>) -> String {
     next.as_ref().map_or_else(|| percent.to_owned(), |next| format!("{percent} ({})", next.text()))
+}
+
+fn order(order: &OrderView) -> String {
+    let OrderView { engine, at, sign_out, in_force } = order;
+    let state = if *in_force { "since" } else { "from" };
+    let way = sign_out.as_ref().map(|path| format!(", by way of {path}")).unwrap_or_default();
+    format!("\n  evacuates {engine} {state} {at}{way}")
 }

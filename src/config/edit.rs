@@ -1,8 +1,10 @@
-//! Changes one percentage of a text, in place.
+//! Changes one percentage of a text, in place, or adds one order.
 //!
 //! The text is spliced at the bytes that the parser names, so that every other byte stays as it is: comments,
 //! spacing, CRLF. (`toml_edit` would write the document anew, with LF.) The result is parsed again and compared
 //! before anybody gets to see it.
+
+mod evacuate;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,7 +12,9 @@ use toml::de::{DeTable, DeValue};
 use crate::config::problems::{excerpt, nearest};
 use crate::config::units::{self, UnitError};
 
-/// Why a percentage was not changed.
+pub use evacuate::{add_order, changed_lines};
+
+/// Why a text was not changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EditError {
     /// The text is not TOML.
@@ -41,8 +45,10 @@ pub enum EditError {
     #[error(transparent)]
     Percent(UnitError),
     /// The text is written in a way that cannot be edited in place.
-    #[error("the percent of {app} is written in a way that cannot be changed in place")]
+    #[error("the {key} of {app} is written in a way that cannot be changed in place")]
     Unsupported {
+        /// The key that was to change.
+        key: &'static str,
         /// As asked for.
         app: String,
     },
@@ -75,18 +81,7 @@ pub fn set_percent(
     let share = units::percent(percent).map_err(EditError::Percent)?;
     let number = units::write_percent(share);
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
-    let apps = document.get_ref().get("apps").and_then(|apps| apps.get_ref().as_table());
-    let found = apps.and_then(|apps| apps.get(app));
-    let Some(found) = found else {
-        let names: Vec<&str> =
-            apps.iter().flat_map(|apps| apps.keys()).map(|key| key.get_ref().as_ref()).collect();
-        let hint = match nearest(app, names.iter().copied()) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None if names.is_empty() => String::new(),
-            None => format!("the apps are {}", names.join(", ")),
-        };
-        return Err(EditError::UnknownApp { app: app.to_owned(), hint });
-    };
+    let found = find_app(document.get_ref(), app)?;
     let table = match workflow {
         None => Some(found),
         Some(name) => found.get_ref().get("workflows").and_then(|workflows| workflows.get_ref().get(name)),
@@ -97,7 +92,7 @@ pub fn set_percent(
     }
     let splice = match (table.map(|table| table.get_ref().get("percent")), workflow) {
         (Some(Some(written)), _) => changed(text, written, &number),
-        (Some(None), None) => added(text, found, &number),
+        (Some(None), None) => added(text, found, &format!("percent = {number}")),
         (Some(None), Some(name)) => {
             table.and_then(|table| added_to_workflow(text, table, app, name, &number))
         }
@@ -108,9 +103,30 @@ pub fn set_percent(
         Some(name) => vec!["apps", app, "workflows", name],
     };
     let named = path[1..].join(".").replace(".workflows.", "/");
-    let unsupported = || EditError::Unsupported { app: named.clone() };
+    let unsupported = || EditError::Unsupported { key: "percent", app: named.clone() };
     let edited = splice.and_then(|splice| splice.apply(text)).ok_or_else(unsupported)?;
     if is_only_change(text, &edited, &path, &number) { Ok(edited) } else { Err(unsupported()) }
+}
+
+/// The app's table in a document.
+fn find_app<'d>(document: &'d DeTable<'d>, app: &str) -> Result<&'d Spanned<DeValue<'d>>, EditError> {
+    let apps = document.get("apps").and_then(|apps| apps.get_ref().as_table());
+    if let Some(found) = apps.and_then(|apps| apps.get(app)) {
+        return Ok(found);
+    }
+    let names: Vec<&str> =
+        apps.iter().flat_map(|apps| apps.keys()).map(|key| key.get_ref().as_ref()).collect();
+    let hint = match nearest(app, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if names.is_empty() => String::new(),
+        None => format!("the apps are {}", names.join(", ")),
+    };
+    Err(EditError::UnknownApp { app: app.to_owned(), hint })
+}
+
+/// How the text ends its lines.
+fn newline_of(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
 /// Bytes to replace, and what with.
@@ -139,9 +155,9 @@ fn changed(text: &str, written: &Spanned<DeValue<'_>>, number: &str) -> Option<S
 
 /// Where a new key goes depends on how the table is written: under its header, into its braces, before its
 /// first dotted key, or, where only tables below it have headers, under a header of its own.
-fn added(text: &str, app: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice> {
+fn added(text: &str, app: &Spanned<DeValue<'_>>, line: &str) -> Option<Splice> {
     let span = app.span();
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let newline = newline_of(text);
     let line_start = text.get(..span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
     let lead = text.get(line_start..span.start)?;
     let indent: &str = &lead[..lead.len() - lead.trim_start().len()];
@@ -150,10 +166,10 @@ fn added(text: &str, app: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice>
     if text.get(span.clone())?.starts_with('{') {
         let is_empty = app.get_ref().as_table()?.is_empty();
         let comma = if is_empty { " " } else { "," };
-        return insert(span.start + 1, format!(" percent = {number}{comma}"));
+        return insert(span.start + 1, format!(" {line}{comma}"));
     }
     if text.get(span.clone())?.starts_with('[') {
-        let line = format!("{indent}percent = {number}");
+        let line = format!("{indent}{line}");
         return match text.get(span.end..)?.find('\n') {
             Some(end) => insert(span.end + end + 1, format!("{line}{newline}")),
             None => insert(text.len(), format!("{newline}{line}{newline}")),
@@ -161,10 +177,7 @@ fn added(text: &str, app: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice>
     }
     if lead.trim_start().starts_with('[') {
         let header = text.get(line_start..span.end)?.trim_start().trim_start_matches('[');
-        return insert(
-            line_start,
-            format!("{indent}[{header}]{newline}percent = {number}{newline}{newline}"),
-        );
+        return insert(line_start, format!("{indent}[{header}]{newline}{line}{newline}{newline}"));
     }
     // A dotted key: `portal.classic…` or `apps.portal.classic…`.
     let mut start = span.start;
@@ -175,9 +188,9 @@ fn added(text: &str, app: &Spanned<DeValue<'_>>, number: &str) -> Option<Splice>
     }
     let name = text.get(start..span.end)?;
     if text.get(line_start..start)?.trim().is_empty() {
-        insert(line_start, format!("{indent}{name}.percent = {number}{newline}"))
+        insert(line_start, format!("{indent}{name}.{line}{newline}"))
     } else {
-        insert(start, format!("{name}.percent = {number}, "))
+        insert(start, format!("{name}.{line}, "))
     }
 }
 
@@ -193,7 +206,7 @@ fn added_to_workflow(
     let span = table.span();
     let written = text.get(span.clone())?;
     if written.starts_with('{') || written.starts_with('[') {
-        return added(text, table, number);
+        return added(text, table, &format!("percent = {number}"));
     }
     // Only tables below it have headers.
     Some(appended(text, app, name, number))
@@ -201,7 +214,7 @@ fn added_to_workflow(
 
 /// A table of its own at the end of the text, where a preset's workflow is not written yet.
 fn appended(text: &str, app: &str, workflow: &str, number: &str) -> Splice {
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let newline = newline_of(text);
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { newline };
     let with = format!("{end}{newline}[apps.{app}.workflows.{workflow}]{newline}percent = {number}{newline}");
     Splice { span: text.len()..text.len(), with }

@@ -26,4 +26,4 @@ mod validate;
 
 pub use parse::{Loaded, Rejected, parse};
 pub use problem::{Place, Problem, Severity};
-pub use source::{load, load_text, read_listed};
+pub use source::{WriteError, load, load_text, read_listed, replace};

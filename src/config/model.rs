@@ -15,6 +15,7 @@ use crate::config::secret::Secret;
 use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Order;
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
 use crate::decide::stage::Schedule;
@@ -208,6 +209,8 @@ pub struct App {
     pub form_post: bool,
     /// How a signed-in session is known.
     pub session: Session,
+    /// Orders to evacuate an engine, in file order; none twice for an engine and a date.
+    pub evacuate: Vec<Order>,
     /// Targeting rules in file order; the first that names a request wins.
     pub targets: Vec<Target>,
     /// Where the subjects of each target came from, in the order of `targets`.

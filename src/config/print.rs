@@ -16,6 +16,7 @@ use crate::config::print_flow;
 use crate::config::units::{write_duration, write_percent, write_size};
 use crate::config::validate::NO_FILES;
 use crate::decide::bucket::Share;
+use crate::decide::evacuate::Order;
 use crate::decide::target::Target;
 
 /// Writes a configuration with every default filled in.
@@ -43,6 +44,17 @@ pub fn effective(config: &Config) -> String {
     }
     document["apps"] = Item::Table(tables);
     document.to_string()
+}
+
+/// An order to evacuate an engine, as it stands in its list.
+pub fn order(order: &Order) -> String {
+    print_flow::order(order).to_string().trim().to_owned()
+}
+
+/// The same as lines of a table of its own.
+pub(super) fn order_lines(order: &Order) -> Vec<String> {
+    let lines = print_flow::order(order);
+    lines.iter().map(|(key, value)| format!("{key} = {}", value.to_string().trim())).collect()
 }
 
 fn admin(admin: &Admin, folder: &Path) -> Table {
@@ -117,6 +129,7 @@ fn app(app: &App, folder: &Path) -> Table {
         assets,
         form_post,
         session,
+        evacuate,
         targets,
         subject_lists,
         classic,
@@ -134,6 +147,7 @@ fn app(app: &App, folder: &Path) -> Table {
     table["on_unavailable"] = value(on_unavailable.as_str());
     table["assets"] = texts(assets);
     table["form_post"] = value(*form_post);
+    table["evacuate"] = value(evacuate.iter().map(print_flow::order).collect::<Array>());
     table["session"] = Item::Table(print_flow::session(session));
     if !workflows.is_empty() {
         let mut tables = Table::new();

@@ -8,6 +8,7 @@ use crate::config::model::Session;
 use crate::config::print::{duration, percent, texts};
 use crate::config::units::{write_duration, write_moment};
 use crate::decide::answer::{CookieName, Ending};
+use crate::decide::evacuate::Order;
 use crate::decide::stage::{Schedule, Stage};
 use crate::decide::workflow::{Landing, LandingEngine, PinLimits, Workflow};
 
@@ -68,6 +69,20 @@ fn stage(stage: &Stage) -> Value {
         table.insert("shrink", true.into());
     }
     Value::InlineTable(table)
+}
+
+/// An order as it stands in the list, on the command line and in answers.
+pub(super) fn order(order: &Order) -> InlineTable {
+    let Order { engine, at, sign_out } = order;
+    let mut table = InlineTable::new();
+    table.insert("engine", engine.as_str().into());
+    if let Ok(at) = write_moment(*at).parse::<Datetime>() {
+        table.insert("at", at.into());
+    }
+    if let Some(sign_out) = sign_out {
+        table.insert("sign_out", sign_out.as_str().into());
+    }
+    table
 }
 
 fn landing(landing: &Landing) -> Value {

@@ -6,7 +6,7 @@
 use toml::de::DeTable;
 
 use crate::config::problems::{At, Problems};
-use crate::config::raw_flow::{self, RawSession, RawStage, RawWorkflow};
+use crate::config::raw_flow::{self, RawOrder, RawSession, RawStage, RawWorkflow};
 use crate::config::reader::{List, TableReader, Written};
 
 const DURATION: &str = "a duration such as \"30s\"";
@@ -99,6 +99,7 @@ pub(super) struct RawApp {
     pub(super) form_post: Option<Written<bool>>,
     pub(super) session: RawSession,
     pub(super) workflows: Option<List<RawWorkflow>>,
+    pub(super) evacuate: Option<List<RawOrder>>,
     pub(super) classic: Option<RawPool>,
     pub(super) identity: Option<RawPool>,
     pub(super) targets: Option<List<RawTarget>>,
@@ -284,6 +285,9 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
         workflows: reader
             .named_tables("workflows", "a workflow is a table: [apps.NAME.workflows.sign-in]")
             .map(|list| list.map(|(name, reader)| raw_flow::workflow(name, reader))),
+        evacuate: reader
+            .tables("evacuate", "write [{ engine = \"identity\", at = 2026-12-03T10:00:00Z }]")
+            .map(|list| list.map(raw_flow::order)),
         classic: reader.table("classic").map(pool),
         identity: reader.table("identity").map(pool),
         targets: reader

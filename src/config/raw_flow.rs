@@ -58,6 +58,14 @@ pub(super) struct RawEnding {
     pub(super) header: Option<(Text, Text)>,
 }
 
+/// An item of `evacuate`
+pub(super) struct RawOrder {
+    pub(super) at: At,
+    pub(super) engine: Text,
+    pub(super) date: Option<Written<Datetime>>,
+    pub(super) sign_out: Text,
+}
+
 /// `pin` of a workflow
 pub(super) struct RawPin {
     pub(super) idle: Text,
@@ -144,6 +152,19 @@ fn ending(mut reader: TableReader<'_>) -> RawEnding {
             reader.finish();
             header
         }),
+    };
+    reader.finish();
+    raw
+}
+
+pub(super) fn order(mut reader: TableReader<'_>) -> RawOrder {
+    reader.require("engine", "add engine = \"classic\" or engine = \"identity\"");
+    reader.require("at", "add the date, such as at = 2026-12-03T10:00:00Z");
+    let raw = RawOrder {
+        at: reader.at().clone(),
+        engine: reader.text("engine", "\"classic\" or \"identity\""),
+        date: reader.date("at"),
+        sign_out: reader.text("sign_out", "a path such as \"/logout\""),
     };
     reader.finish();
     raw

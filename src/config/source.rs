@@ -1,10 +1,12 @@
-//! Reads the configuration, and every file it names, from the disk. The only file of this room that does.
+//! Reads the configuration, and every file it names, from the disk, and writes an edited one back. The only file of this
+//! room that does.
 
 #![allow(clippy::disallowed_methods)] // this is the file that the bans of std::fs in clippy.toml point to
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::{Path, PathBuf};
 
 use crate::config::files::{FileError, Files};
 use crate::config::parse::{Loaded, Rejected, parse_after};
@@ -30,6 +32,70 @@ pub fn load_text(path: &Path, text: &str, previous: Option<&Loaded>) -> Result<L
 /// The content of a file that an operator names beside a configuration, such as a list of subjects.
 pub fn read_listed(path: &Path) -> Result<Vec<u8>, FileError> {
     read_file(path, true, u64::MAX)
+}
+
+/// Why an edited text was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Whoever saved the file while we were at it must not lose what they wrote.
+    #[error("{} was changed by somebody else just now", .0.display())]
+    Changed(PathBuf),
+    /// The disk says no.
+    #[error("cannot replace {}: {source}", path.display())]
+    Disk {
+        /// The file itself, where the name is a link.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl WriteError {
+    /// What to do, where there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Changed(_) => Some("look at it, and ask again"),
+            Self::Disk { source, .. } => match source.kind() {
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                    Some("change it where it is made, such as a ConfigMap or a repository")
+                }
+                io::ErrorKind::ResourceBusy => {
+                    Some("the file is mounted by itself: mount its folder instead, or use an editor")
+                }
+                // Foreign and open-ended: the system's own words must do.
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Makes a text the content of the file that `before` was read from: beside it first and renamed, so that nobody ever
+/// reads half of it. A link stays a link.
+pub fn replace(path: &Path, text: &str, before: &Loaded) -> Result<(), WriteError> {
+    match load(path, Some(before)) {
+        Ok(now) if now.text == before.text => {}
+        Ok(_) | Err(_) => return Err(WriteError::Changed(path.to_owned())),
+    }
+    let target =
+        fs::canonicalize(path).map_err(|source| WriteError::Disk { path: path.to_owned(), source })?;
+    write_beside(&target, text).map_err(|source| WriteError::Disk { path: target, source })
+}
+
+fn write_beside(target: &Path, text: &str) -> io::Result<()> {
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    let before = fs::metadata(target)?;
+    let mut file = tempfile::Builder::new().prefix(".cutover-").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    // Only root may give files away; for everybody else the owner is the same, or cannot be.
+    let _ = fchown(file.as_file(), Some(before.uid()), Some(before.gid()));
+    file.as_file().set_permissions(before.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(target)?;
+    // The new name is safe when the folder is; not every file system can promise that.
+    if let Ok(folder) = OpenOptions::new().read(true).open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
 }
 
 /// The text of the configuration, or what is wrong with it and a hint.

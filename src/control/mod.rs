@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::telemetry::events::Origin;
 
+pub mod evacuate;
 pub mod reload;
 pub mod stages;
 pub mod watch;
@@ -21,6 +22,8 @@ pub enum Command {
         /// Who wants to hear what became of it.
         reply: Option<oneshot::Sender<Outcome>>,
     },
+    /// Write an order to evacuate an engine into the configuration, and apply it.
+    Evacuate(evacuate::Wanted),
     /// Close all listeners: the process is about to end.
     CloseDoors,
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::ambient::{unix_seconds, unix_time};
 use crate::config::diff;
 use crate::config::{self, Loaded};
+use crate::control::evacuate::Ordered;
 use crate::control::stages::StageWatch;
 use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
@@ -22,6 +23,7 @@ use crate::telemetry::events::{Chain, ConfigApplied, ConfigRejected, ConfigUncha
 use crate::telemetry::events::{ListenerClosed, ListenerOpened};
 use crate::telemetry::init::Logging;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::orders::tell_of_orders;
 
 /// Everything that an edit can change, in the one pair of hands that may change it.
 #[derive(Debug)]
@@ -74,18 +76,33 @@ impl Reloader {
             match command {
                 None => return,
                 Some(Command::Reload { origin, reply }) => {
-                    let outcome = self.reload(origin);
-                    watched.send_replace(self.files.clone());
-                    let look = LastLook { at: unix_seconds(), origin, outcome: outcome.clone() };
-                    self.control.last.store(Arc::new(look));
+                    let outcome = self.look(origin, &watched);
                     if let Some(reply) = reply {
                         // Whoever asked may have stopped waiting.
                         let _ = reply.send(outcome);
                     }
                 }
+                Some(Command::Evacuate(wanted)) => {
+                    let ordered = match self.write_order(&wanted) {
+                        Ok((order, place)) => {
+                            Ordered::Written { order, place, outcome: self.look(Origin::Admin, &watched) }
+                        }
+                        Err(refused) => *refused,
+                    };
+                    let _ = wanted.reply.send(ordered);
+                }
                 Some(Command::CloseDoors) => self.doors.close_all(),
             }
         }
+    }
+
+    /// Looks at the configuration, and lets everybody know.
+    fn look(&mut self, origin: Origin, watched: &tokio::sync::watch::Sender<Vec<PathBuf>>) -> Outcome {
+        let outcome = self.reload(origin);
+        watched.send_replace(self.files.clone());
+        let look = LastLook { at: unix_seconds(), origin, outcome: outcome.clone() };
+        self.control.last.store(Arc::new(look));
+        outcome
     }
 
     fn reload(&mut self, origin: Origin) -> Outcome {
@@ -157,6 +174,8 @@ impl Reloader {
             wall: unix_seconds(),
         }
         .tell(&self.metrics);
+        let before = &self.loaded.config;
+        tell_of_orders(Some(before), &config, origin, generation + 1, unix_seconds(), &self.metrics);
         for address in opened {
             ListenerOpened { address }.tell();
         }

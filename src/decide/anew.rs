@@ -67,7 +67,9 @@ pub fn without_session(rules: &Rules, decision: &Decision, now: u64) -> Decision
         is_current: true,
         ..held
     });
-    Decision { engine, reason, trail, issue, journey: decision.journey.clone(), endpoint: 0 }
+    let journey = decision.journey.clone();
+    // What was to end has ended.
+    Decision { engine, reason, trail, issue, journey, endpoint: 0, evacuation: None }
 }
 
 /// A flow that is let go.

@@ -13,6 +13,7 @@ use crate::decide::answer::CookieName;
 use crate::decide::bucket::{Bucket, Share};
 use crate::decide::cookies::CookieNames;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::{self, Evacuation, Orders};
 use crate::decide::headers::Seen;
 use crate::decide::identify::identify;
 use crate::decide::journey::{Entry, Journey, journey};
@@ -22,6 +23,8 @@ use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
 use crate::decide::ticket::{Rejection, Sealer, SessionPin, Tester, Ticket};
 use crate::decide::workflow::{Place, SIGN_OUT, Table};
+
+pub use crate::decide::reason::Reason;
 
 /// What decides the requests of one app.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Rules {
     pub table: Table,
     /// How a signed-in session is known.
     pub session: SessionRules,
+    /// Orders to move people whatever pins say.
+    pub evacuate: Orders,
 }
 
 /// How a signed-in session of an app is known, and how long we believe in it.
@@ -123,64 +128,8 @@ pub struct StateHit {
     pub workflow: Option<u32>,
     /// The hash of the endpoint that did.
     pub endpoint: u32,
-}
-
-/// Why an engine was chosen: the name of the row.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Reason {
-    /// The browser holds a valid tester token of this app.
-    Override,
-    /// A workflow path carries a `state` that an engine was seen to issue.
-    State,
-    /// A live flow pin holds the path, or the page that asks.
-    Flow,
-    /// The URL can only belong to one engine.
-    Landing,
-    /// A session pin says who owns the signed-in session.
-    Session,
-    /// A targeting rule names this request.
-    Target,
-    /// The subject's bucket against the share.
-    Cohort,
-    /// Nothing to go by.
-    Default,
-    /// The decided engine could not serve, and policy let the other one answer.
-    Failover,
-}
-
-impl Reason {
-    /// All reasons, in the order of [`Reason::index`].
-    pub const ALL: [Self; 9] = [
-        Self::Override,
-        Self::State,
-        Self::Flow,
-        Self::Landing,
-        Self::Session,
-        Self::Target,
-        Self::Cohort,
-        Self::Default,
-        Self::Failover,
-    ];
-
-    /// The name in metrics, logs and headers.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Override => "override",
-            Self::State => "state",
-            Self::Flow => "flow",
-            Self::Landing => "landing",
-            Self::Session => "session",
-            Self::Target => "target",
-            Self::Cohort => "cohort",
-            Self::Default => "default",
-            Self::Failover => "failover",
-        }
-    }
-
-    /// Position in a table indexed by reason.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
+    /// When, in seconds since the Unix epoch.
+    pub issued: u32,
 }
 
 /// Which engine, why, and what became of the browser's cookies.
@@ -198,6 +147,8 @@ pub struct Decision {
     pub journey: Option<Box<Journey>>,
     /// The endpoint that a pin asks for, by hash; 0: none in particular.
     pub endpoint: u32,
+    /// What orders void of it, where there is something.
+    pub evacuation: Option<Box<Evacuation>>,
 }
 
 impl Decision {
@@ -306,7 +257,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     let start = rules.table.start_of(&place);
     let share = rules.share_at(start, moment.wall);
 
-    let session = session(rules, ticket, presented.has_session, loads_page, start, now);
+    let mut session = session(rules, ticket, presented.has_session, loads_page, start, now);
     let target = rules.targets.iter().position(|target| {
         target.names(user.as_ref(), question.client, question.headers, question.peer_is_trusted)
     });
@@ -325,13 +276,18 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     };
 
     let entry = Entry { start, loads_page, names, now };
+    let mut state = question.state.filter(|_| place.is_in_workflow());
+    let mut evacuation = None;
+    if !rules.evacuate.is_empty() {
+        evacuation = evacuate::void(rules, question, &entry, ticket, &mut session, &mut state);
+    }
     let mut journey = journey(rules, question, &presented, &entry);
     let pinned = journey.as_ref().and_then(|journey| journey.pinned);
     let landing = place.landing.and_then(|landing| rules.table.landing(landing).owner(moment.wall));
     let tester = presented.tester(&rules.sealer, moment.wall);
     let (engine, reason, endpoint) = if let Some(Ok(tester)) = tester {
         (tester.engine, Reason::Override, 0)
-    } else if let Some(hit) = question.state.filter(|_| place.is_in_workflow()) {
+    } else if let Some(hit) = state {
         (hit.engine, Reason::State, hit.endpoint)
     } else if let Some(pin) = pinned {
         (pin.engine, Reason::Flow, pin.endpoint)
@@ -350,6 +306,9 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     if let Some(journey) = &mut journey {
         journey.decided(rules, question, &entry, reason);
     }
+    if let Some(evacuation) = &mut evacuation {
+        evacuation.decided(engine, reason);
+    }
 
     let trail = Trail {
         subject,
@@ -364,8 +323,8 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
         bucket,
         share,
     };
-    let issue = issue(rules, &trail, user.is_some(), engine, now);
-    Decision { engine, reason, trail, issue, journey, endpoint }
+    let issue = issue(rules, &trail, evacuation.as_deref(), user.is_some(), engine, now);
+    Decision { engine, reason, trail, issue, journey, endpoint, evacuation }
 }
 
 /// Who owns the session: the pin of the ticket, or classic, where a session cookie comes without a ticket and so
@@ -381,15 +340,16 @@ fn session(
     if !rules.session.pins() {
         return SessionState::None;
     }
+    let lives = |pin: &SessionPin| now.saturating_sub(pin.made) <= rules.session.lifetime;
     let pin = match ticket {
-        TicketState::Valid(ticket) => ticket.session.filter(|pin| {
-            let lives = now.saturating_sub(pin.made) <= rules.session.lifetime;
-            // A page without any session cookie: it is over. Other requests may be for a path that the cookie is
-            // not sent to.
-            lives && (has_cookie[pin.engine.index()] || !loads_page)
-        }),
+        // A page without any session cookie: it is over. Other requests may be for a path that the cookie is not
+        // sent to.
+        TicketState::Valid(ticket) => {
+            ticket.session.filter(|pin| lives(pin) && (has_cookie[pin.engine.index()] || !loads_page))
+        }
         TicketState::Absent | TicketState::Rejected(_) if has_cookie[rules.default.index()] => {
-            Some(SessionPin { engine: rules.default, made: now, endpoint: 0 })
+            let made = rules.evacuate.made_before_us(rules.default, now);
+            Some(SessionPin { engine: rules.default, made, endpoint: 0 }).filter(lives)
         }
         TicketState::Unused | TicketState::Absent | TicketState::Rejected(_) => None,
     };
@@ -404,7 +364,14 @@ fn session(
 /// The ticket to give with the answer, as far as the request alone says. The ticket follows the user: whatever
 /// bucket decided is what the browser should hold. A client that sends no ticket and loads no page is no browser
 /// we know of, and gets no cookie.
-fn issue(rules: &Rules, trail: &Trail, is_user: bool, engine: Engine, now: u32) -> Option<Ticket> {
+fn issue(
+    rules: &Rules,
+    trail: &Trail,
+    evacuation: Option<&Evacuation>,
+    is_user: bool,
+    engine: Engine,
+    now: u32,
+) -> Option<Ticket> {
     let held = match trail.ticket {
         TicketState::Valid(held) => Some(held),
         TicketState::Absent if trail.loads_page => None,
@@ -416,11 +383,16 @@ fn issue(rules: &Rules, trail: &Trail, is_user: bool, engine: Engine, now: u32) 
         SessionState::Held(pin) | SessionState::GivesWay(pin) => Some(pin),
         SessionState::None => None,
     };
+    let (pin, leaves) = match evacuation.and_then(|evacuation| evacuation.session) {
+        Some(departure) => departure.leaves(held, trail.loads_page),
+        None => (pin, pin.is_none() && !trail.loads_page && held.is_some_and(|held| held.leaves)),
+    };
     let wanted = Ticket {
         bucket: trail.bucket.filter(|_| rules.mints()).or(held.and_then(|held| held.bucket)),
         follows_user: rules.mints() && (is_user || held.is_some_and(|held| held.follows_user)),
         session: pin,
         last: if trail.loads_page { Some(engine) } else { held.and_then(|held| held.last) },
+        leaves,
         ..Ticket::new(now)
     };
     match held {

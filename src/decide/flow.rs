@@ -139,6 +139,13 @@ impl Flows {
         expired
     }
 
+    /// Takes away and returns the pins of which this holds.
+    pub(super) fn take(&mut self, is_void: impl Fn(&FlowPin) -> bool) -> Vec<FlowPin> {
+        let taken: Vec<FlowPin> = self.pins.extract_if(.., |pin| is_void(pin)).collect();
+        self.is_due |= !taken.is_empty();
+        taken
+    }
+
     /// The pin of a workflow.
     pub fn of(&self, workflow: u32) -> Option<&FlowPin> {
         self.pins.iter().find(|pin| pin.workflow == workflow)

@@ -6,6 +6,7 @@ use crate::decide::answer::AnswerFacts;
 use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Decision, Question, Reason, Rules, TicketState};
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::{as_of, void_flows};
 use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::presented::Presented;
 use crate::decide::seal::Rejection;
@@ -68,6 +69,8 @@ pub struct Journey {
     pub rejected: Option<Rejection>,
     /// What the request alone says about flows.
     pub events: Vec<FlowEvent>,
+    /// Pins that an order voids, each with its workflow and the date of the order.
+    pub voided: Vec<(u8, FlowPin, u64)>,
     /// Whether an answer opens a pin.
     begins: Begins,
 }
@@ -113,6 +116,9 @@ pub(super) fn journey(
             journey.events.push(FlowEvent { workflow, engine: pin.engine, what });
         }
     }
+    if !rules.evacuate.is_empty() {
+        journey.evacuate(rules, entry.now);
+    }
     let (set, with_ended) = match asked_by {
         Some(page) => (page.workflows(), true),
         None => (place.workflows(), place.start.is_none()),
@@ -145,7 +151,7 @@ fn referring(rules: &Rules, headers: &HeaderMap) -> Option<Place> {
 }
 
 /// What the browser only fetches ahead (`Sec-Purpose`, Fetch 3.1.7, and the older names of it).
-fn is_prefetch(headers: &HeaderMap) -> bool {
+pub(super) fn is_prefetch(headers: &HeaderMap) -> bool {
     const NAMES: [HeaderName; 3] = [
         HeaderName::from_static("sec-purpose"),
         HeaderName::from_static("purpose"),
@@ -157,6 +163,16 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 }
 
 impl Journey {
+    /// Takes away the pins that orders void. The user begins anew, so such a flow counts as replaced: it says nothing
+    /// of how well its engine did.
+    fn evacuate(&mut self, rules: &Rules, now: u32) {
+        self.voided = void_flows(rules, &mut self.flows, now);
+        for (workflow, pin, _) in self.voided.iter().filter(|(_, pin, _)| pin.counted && !pin.ended) {
+            let what = FlowChange::Ended(FlowOutcome::Replaced, now.saturating_sub(pin.began));
+            self.events.push(FlowEvent { workflow: *workflow, engine: pin.engine, what });
+        }
+    }
+
     /// Which engine serves is known now: does the request go on with a flow, or begin one?
     pub(super) fn decided(
         &mut self,
@@ -298,7 +314,9 @@ pub fn learn(
             && held.map(|held| held.session) != Some(pin)
             && (held.is_some() || pin.is_some())
         {
-            lesson.ticket = Some(Ticket { session: pin, issued: now, ..held.unwrap_or(Ticket::new(now)) });
+            let held = held.unwrap_or(Ticket::new(now));
+            lesson.ticket =
+                Some(Ticket { session: pin, leaves: held.leaves && pin.is_none(), issued: now, ..held });
         }
     }
     lesson
@@ -356,7 +374,8 @@ impl Journey {
                 if known {
                     tell(served, FlowChange::Started);
                 }
-                FlowPin { endpoint, counted: known, ..FlowPin::new(hash, served, now) }
+                let began = as_of(rules, decision, served, now);
+                FlowPin { endpoint, counted: known, began, ..FlowPin::new(hash, served, now) }
             }
             None => return None,
         };
@@ -412,7 +431,8 @@ fn session_after(
         Some((_, Ended::Success))
             if sets || (decision.trail.has_session_cookie[served.index()] && !deletes) =>
         {
-            let made = u32::try_from(answer.now).unwrap_or(u32::MAX);
+            let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
+            let made = as_of(rules, decision, served, now);
             return Some(Some(SessionPin { engine: served, made, endpoint }));
         }
         Some((_, Ended::Success | Ended::Failure)) | None => {}

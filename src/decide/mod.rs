@@ -20,6 +20,8 @@ pub mod flow;
 pub mod isolation;
 pub mod presented;
 pub mod journey;
+pub mod evacuate;
+pub mod reason;
 pub mod decision;
 pub mod anew;
 pub mod host;

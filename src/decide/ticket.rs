@@ -24,6 +24,9 @@ const FLAG_SESSION: u8 = 1 << 2;
 const FLAG_SESSION_IDENTITY: u8 = 1 << 3;
 const FLAG_LAST: u8 = 1 << 4;
 const FLAG_LAST_IDENTITY: u8 = 1 << 5;
+/// Came later than the others, and needs no other version: tickets from before have it not set, and a release from
+/// before does not look at it. There no order is known either.
+const FLAG_LEAVES: u8 = 1 << 6;
 
 /// Browsers cap a cookie's life at 400 days (RFC 6265bis 5.5): a ticket that claims to be older was not kept
 /// by a browser.
@@ -40,6 +43,9 @@ pub struct Ticket {
     pub session: Option<SessionPin>,
     /// Who served its last page.
     pub last: Option<Engine>,
+    /// Whether an order has sent it to sign out of its session; without a session: whether an order has ended that
+    /// since its last page.
+    pub leaves: bool,
     /// When it was sealed, in seconds since the Unix epoch.
     pub issued: u32,
     /// Whether the key that signs now sealed it; one that was sealed by an older key is sealed anew, so that the
@@ -61,7 +67,15 @@ pub struct SessionPin {
 impl Ticket {
     /// A ticket that says nothing yet.
     pub const fn new(issued: u32) -> Self {
-        Self { bucket: None, follows_user: false, session: None, last: None, issued, is_current: true }
+        Self {
+            bucket: None,
+            follows_user: false,
+            session: None,
+            last: None,
+            leaves: false,
+            issued,
+            is_current: true,
+        }
     }
 
     /// Whether a browser that holds the other one should be given this one: when it was sealed does not matter.
@@ -80,6 +94,9 @@ impl Ticket {
         }
         if let Some(last) = self.last {
             flags |= FLAG_LAST | identity(FLAG_LAST_IDENTITY, last);
+        }
+        if self.leaves {
+            flags |= FLAG_LEAVES;
         }
         let mut payload = Vec::with_capacity(SESSION_PAYLOAD);
         payload.push(flags);
@@ -110,6 +127,7 @@ impl Ticket {
                 endpoint: integer(12),
             }),
             last: has(FLAG_LAST).then(|| engine(FLAG_LAST_IDENTITY)),
+            leaves: has(FLAG_LEAVES),
             issued: integer(1),
             is_current,
         })
@@ -287,6 +305,7 @@ mod tests {
             follows_user: true,
             session: Some(SessionPin { engine: Engine::Identity, made: 7, endpoint: 9 }),
             last: Some(Engine::Classic),
+            leaves: true,
             issued: NOW as u32,
             is_current: true,
         }
@@ -361,6 +380,7 @@ mod tests {
             Ticket { bucket: Bucket::new(0), ..Ticket::new(5) },
             Ticket { last: Some(Engine::Identity), ..Ticket::new(5) },
             Ticket { session: Some(pin), ..Ticket::new(5) },
+            Ticket { leaves: true, ..Ticket::new(5) },
             ticket(),
         ] {
             let line = sealer.set_cookie(&SECURE, &ticket).expect("a key");

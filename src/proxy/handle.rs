@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::ambient::Moment;
 use crate::decide::decision::{Question, decide};
 use crate::decide::engine::Engine;
+use crate::decide::evacuate;
 use crate::decide::headers::{self, Lines, Seen};
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
@@ -30,6 +31,7 @@ use crate::proxy::respond::{self, Shape};
 use crate::proxy::tester;
 use crate::proxy::upgrade;
 use crate::runtime::snapshot::App;
+use crate::telemetry::kinds::AnswerKind;
 use crate::upstream::client::Answer;
 use crate::upstream::head::RequestHead;
 
@@ -124,6 +126,16 @@ async fn serve(
     };
     let mut decision = decide(&app.rules, &question, moment);
     record.decided(&decision, secure);
+    // Without a key to seal its mark with, nobody is sent: nothing would keep them from being sent again.
+    if let Some(to) = evacuate::sign_out_first(&app.rules, &decision, moment.wall)
+        && let Some(ticket) = record.set_cookie()
+    {
+        let shape = Shape::wanted_by(parts.headers.get(ACCEPT));
+        let answer = respond::sign_out_first(to, ticket, shape, record.request_id());
+        record.asks_nobody();
+        record.responds(answer.status(), Some(AnswerKind::Evacuated));
+        return Ok(Box::new(answer.map(Content::Page)));
+    }
     if decision.changes_engine() {
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             parts.headers.remove(name);

@@ -8,6 +8,7 @@ use crate::decide::answer::{AnswerFacts, state_issued};
 use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Decision, StateHit};
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::as_of;
 use crate::decide::headers;
 use crate::decide::isolation;
 use crate::decide::journey::{Lesson, learn};
@@ -83,7 +84,8 @@ fn lesson(answered: &Answered<'_>, status: StatusCode, headers: &HeaderMap) -> L
         let workflow = decision.workflow();
         let life = workflow.map_or(STATE_LIFE, |at| u64::from(rules.table.workflow(at).pin.cap));
         let workflow = workflow.map(|at| rules.table.hash(at));
-        let hit = StateHit { engine: served, workflow, endpoint };
+        let issued = as_of(rules, decision, served, u32::try_from(now).unwrap_or(u32::MAX));
+        let hit = StateHit { engine: served, workflow, endpoint, issued };
         let state: Vec<u8> = percent_decode_str(state).collect();
         snapshot.states.remember(&app.name, &state, hit, now, now.saturating_add(life));
     }

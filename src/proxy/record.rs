@@ -16,6 +16,7 @@ use crate::decide::bucket::Bucket;
 use crate::decide::cookies::CookieNames;
 use crate::decide::decision::{Decision, Reason, Rules, TicketState};
 use crate::decide::engine::Engine;
+use crate::decide::evacuate;
 use crate::decide::headers::{self, RequestId};
 use crate::decide::journey::{FlowChange, FlowEvent, Lesson};
 use crate::decide::subject::{KeySource, SubjectKind};
@@ -237,6 +238,13 @@ impl Record {
         self.reason = Some(reason);
     }
 
+    /// We answer ourselves, although an engine was chosen.
+    pub fn asks_nobody(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            self.metrics().in_flight_ended(engine);
+        }
+    }
+
     /// An endpoint is asked, and for how many times any has been.
     pub fn asks(&mut self, endpoint: &Rc<WorkerEndpoint>, in_flight: InFlight, tries: u32) {
         self.at = Some(Rc::clone(endpoint));
@@ -382,6 +390,9 @@ fn move_cause(
     let trail = &decision.trail;
     let TicketState::Valid(held) = trail.ticket else { return None };
     match reason? {
+        Reason::Target | Reason::Cohort | Reason::Default if evacuate::has_freed(decision, before) => {
+            Some(MoveCause::Evacuated)
+        }
         Reason::State | Reason::Flow | Reason::Landing | Reason::Default => None,
         Reason::Override => Some(MoveCause::Override),
         Reason::Session => Some(MoveCause::Session),

@@ -1,10 +1,11 @@
 //! Errors become pages here and only here: small, with the request's name, and without a word about engines.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::decide::headers::{RequestId, X_REQUEST_ID};
+use crate::decide::evacuate::SignOut;
+use crate::decide::headers::{self, RequestId, X_REQUEST_ID};
 use crate::telemetry::kinds::AnswerKind;
 
 /// How a client wants to be told of an error.
@@ -43,6 +44,7 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::ConnectTimeout | AnswerKind::ResponseTimeout | AnswerKind::RequestTimeout => {
             "The site took too long to answer. Please try again in a moment."
         }
+        AnswerKind::Evacuated => "You are signed out, and can sign in again at once.",
     }
 }
 
@@ -73,6 +75,19 @@ pub fn answer(
     if close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// Sends a browser to where its session ends, with the ticket that says so.
+pub fn sign_out_first(
+    to: &SignOut,
+    ticket: String,
+    shape: Shape,
+    request_id: Option<&RequestId>,
+) -> Response<Bytes> {
+    let mut response = answer(AnswerKind::Evacuated, shape, request_id, false);
+    response.headers_mut().insert(LOCATION, to.location());
+    headers::set_our_cookie(response.headers_mut(), ticket);
     response
 }
 
@@ -112,7 +127,11 @@ mod tests {
         for kind in AnswerKind::ALL {
             for shape in [Shape::Html, Shape::Problem] {
                 let response = answer(kind, shape, Some(&id), true);
-                assert!(response.status().as_u16() >= 400 || kind == AnswerKind::Restart);
+                let leads_on = matches!(kind, AnswerKind::Restart | AnswerKind::Evacuated);
+                assert_eq!(
+                    response.status().is_client_error() || response.status().is_server_error(),
+                    !leads_on
+                );
                 assert_eq!(response.headers()[CONNECTION], "close");
                 let body = String::from_utf8(response.body().to_vec()).expect("UTF-8");
                 assert!(body.contains("abc-123"), "{kind:?} {shape:?}");

@@ -14,6 +14,7 @@ use crate::config::model::{Connections, Timeouts};
 use crate::decide::balance::{Balance, Weights};
 use crate::decide::decision::{Rules, SessionRules, StateHit};
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Orders;
 use crate::decide::headers::Trust;
 use crate::decide::host::HostTable;
 use crate::decide::subject::KeySource;
@@ -189,6 +190,7 @@ pub fn rules(app: &AppConfig, config: &Config, keys: &[SigningKey]) -> Rules {
             isolate: app.session.isolate,
             lifetime: u32::try_from(app.session.lifetime.as_secs()).unwrap_or(u32::MAX),
         },
+        evacuate: Orders::new(app.evacuate.clone()),
     }
 }
 

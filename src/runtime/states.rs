@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::decide::engine::Engine;
 
-    const HIT: StateHit = StateHit { engine: Engine::Identity, workflow: Some(1), endpoint: 2 };
+    const HIT: StateHit = StateHit { engine: Engine::Identity, workflow: Some(1), endpoint: 2, issued: 100 };
 
     #[test]
     fn a_value_is_known_for_its_app_until_it_expires() {

@@ -73,6 +73,8 @@ labels! {
         Restart => "restart",
         /// The engine that a flow or a session belongs to is gone.
         EngineGone => "engine_gone",
+        /// An order evacuates the engine that holds the session: the browser is sent to sign out first.
+        Evacuated => "evacuated",
     }
 }
 
@@ -92,6 +94,7 @@ impl AnswerKind {
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
+            Self::Evacuated => StatusCode::SEE_OTHER,
         }
     }
 }
@@ -151,6 +154,8 @@ labels! {
         Failover => "failover",
         /// The engine that held a flow or a session is gone, and the user began anew on the other one.
         Restart => "restart",
+        /// An order to evacuate the engine had ended what held the browser there.
+        Evacuated => "evacuated",
     }
 }
 
@@ -269,8 +274,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 16);
-        assert_eq!(AnswerKind::ALL[15], AnswerKind::EngineGone);
+        assert_eq!(AnswerKind::COUNT, 17);
+        assert_eq!(AnswerKind::ALL[16], AnswerKind::Evacuated);
     }
 
     #[test]
@@ -284,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn our_answers_are_4xx_for_the_client_5xx_for_the_rest_and_one_way_back() {
+    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest_but_for_two_that_lead_on() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        let expected = [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303, 503];
+        let expected = [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303, 503, 303];
         assert_eq!(statuses, expected);
     }
 }

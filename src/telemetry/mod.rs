@@ -9,3 +9,4 @@ pub mod noticed;
 pub mod init;
 pub mod kinds;
 pub mod metrics;
+pub mod orders;

@@ -7,6 +7,8 @@ use std::thread;
 use cutover::app::App;
 use serde_json::json;
 
+mod evacuate;
+
 use crate::operators::{ANY_PORT, Answer, Folder, KEYS, ask, config, eventually, free_port};
 
 const TOKEN: &str = "authorization: Bearer s3cret";
@@ -90,7 +92,8 @@ fn metrics_come_in_the_format_that_is_asked_for() {
 fn status_and_config_tell_everything_but_secrets() {
     let proxy = Proxy::start(
         &format!("{ANY_PORT}\ntoken_file = \"token\""),
-        "hosts = [\"portal.example.com\"]\ntargets = [{ name = \"staff\", engine = \"identity\", \
+        "hosts = [\"portal.example.com\"]\n\
+         evacuate = [{ engine = \"identity\", at = 2100-01-01T00:00:00Z, sign_out = \"/logout\" }]\ntargets = [{ name = \"staff\", engine = \"identity\", \
          subjects = [\"ada\"], claimed = true }]",
     );
     let status = proxy.get("/api/v1/status").json();
@@ -106,7 +109,9 @@ fn status_and_config_tell_everything_but_secrets() {
         json!([{
             "name": "portal", "hosts": ["portal.example.com"], "percent": "25%", "ratio": 0.25,
             "next_stage": null, "workflows": [],
-            "keys": ["cookie:uid", "device"], "epoch": 1, "targets": ["staff"], "engines": engines,
+            "keys": ["cookie:uid", "device"], "epoch": 1, "targets": ["staff"],
+            "evacuate": [{ "engine": "identity", "at": "2100-01-01T00:00:00Z", "sign_out": "/logout", "in_force": false }],
+            "engines": engines,
         }])
     );
 
@@ -153,6 +158,7 @@ fn what_is_not_there_is_a_problem_in_json_too() {
         ("POST /api/v1/status", 405, Some("GET,HEAD")),
         ("DELETE /healthz", 405, Some("GET,HEAD")),
         ("GET /api/v1/reload", 405, Some("POST")),
+        ("GET /api/v1/apps/portal/evacuate", 405, Some("POST")),
     ] {
         let answer = ask(proxy.admin(), request, &[]);
         assert_eq!((answer.status, answer.header("allow")), (status, allow), "{request}");

@@ -1,6 +1,7 @@
 //! The command line as its users see it: exit code, standard output, standard error.
 
 mod edits;
+mod evacuate;
 mod running;
 mod stages;
 
@@ -48,7 +49,7 @@ fn site(app: &str) -> Folder {
 #[test]
 fn every_verb_has_help_with_an_example() {
     let folder = Folder::new();
-    for verb in ["run", "demo", "check", "plan", "explain", "set", "status", "keygen"] {
+    for verb in ["run", "demo", "check", "plan", "explain", "set", "evacuate", "status", "keygen"] {
         let (code, stdout, stderr) = run(folder.path(), &[verb, "--help"]);
         assert_eq!((code, stderr.as_str()), (0, ""), "{verb}");
         let (options, example) =

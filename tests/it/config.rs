@@ -177,6 +177,7 @@ annotate = false
 on_unavailable = "restart"
 assets = []
 form_post = false
+evacuate = []
 
 [apps.portal.session]
 cookies = []

@@ -7,6 +7,7 @@ use crate::support::{AppEngine, Browser, Proxy, portal};
 
 mod callbacks;
 mod edge;
+mod evacuate;
 mod forgery;
 mod isolate;
 mod properties;

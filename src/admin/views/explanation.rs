@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::views::StageView;
+use crate::config::units::write_moment;
 use crate::decide::bucket::Bucket;
 use crate::decide::decision::{Decision, Reason, SessionState, TicketState, Trail};
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::{self, Departure, Leaving, SignOut};
 use crate::decide::stage::Stage;
 use crate::decide::subject::{KeySource, SubjectKey, SubjectKind};
 use crate::decide::workflow::LandingEngine;
@@ -71,6 +73,8 @@ pub struct ExplanationView {
     pub trail: Vec<RowView>,
     /// The ticket that the response would carry.
     pub issue: Option<IssueView>,
+    /// Where the browser is sent instead of being served: an order evacuates the engine that holds its session.
+    pub sign_out: Option<String>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
 }
@@ -124,6 +128,8 @@ pub struct TicketView {
     pub session_since: Option<u32>,
     /// The engine that served the last page.
     pub last: Option<&'static str>,
+    /// Whether an order has sent the browser to sign out already.
+    pub leaves: Option<bool>,
 }
 
 /// What one row of the table saw.
@@ -151,10 +157,11 @@ pub struct IssueView {
 impl ExplanationView {
     /// A decision of an app. `key` is the subject's, and is not shown; `now` is in seconds since the Unix epoch.
     pub fn of(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>, now: u64) -> Self {
-        let Decision { engine, reason, trail, issue, journey, endpoint: _ } = decision;
+        let Decision { engine, reason, trail, issue, journey, endpoint: _, evacuation: _ } = decision;
         let table = &app.rules.table;
         let name = |at: u8| table.workflow(at).name.clone();
         let dice = is_random(trail);
+        let sign_out = evacuate::sign_out_first(&app.rules, decision, now);
         let flips_at = trail.bucket.filter(|_| *reason == Reason::Cohort && !dice);
         let schedule = app.rules.schedule_of(table.start_of(&trail.place));
         Self {
@@ -194,7 +201,8 @@ impl ExplanationView {
                 follows_user: ticket.follows_user,
                 session: ticket.session.map(|pin| pin.engine.as_str()),
             }),
-            notes: notes(app, decision, key),
+            sign_out: sign_out.map(|path| path.as_str().to_owned()),
+            notes: notes(app, decision, sign_out, key),
         }
     }
 }
@@ -216,6 +224,7 @@ impl TicketView {
                 session: ticket.session.map(|pin| pin.engine.as_str()),
                 session_since: ticket.session.map(|pin| pin.made),
                 last: ticket.last.map(Engine::as_str),
+                leaves: Some(ticket.leaves),
             },
         }
     }
@@ -231,11 +240,15 @@ fn is_random(trail: &Trail) -> bool {
 
 /// The rows of the table in the order in which they are asked.
 fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
-    let Decision { engine, reason, trail, .. } = decision;
+    let Decision { engine, reason, trail, evacuation, .. } = decision;
     let table = &app.rules.table;
-    let state = match trail.state {
-        None => "the request carries no state that this process saw an engine issue".to_owned(),
-        Some(hit) => format!("{} issued the state that the request carries", hit.engine),
+    let void = evacuation.as_deref();
+    let state = match (trail.state, void.and_then(|void| void.state)) {
+        (_, Some((hit, order))) => {
+            format!("{} issued the state, but an order of {} voids it", hit.engine, write_moment(order))
+        }
+        (None, None) => "the request carries no state that this process saw an engine issue".to_owned(),
+        (Some(hit), None) => format!("{} issued the state that the request carries", hit.engine),
     };
     let flow = match decision.journey.as_ref().map(|journey| (journey.pinned, journey.workflow)) {
         Some((Some(pin), Some(at))) => {
@@ -243,7 +256,7 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
             let ended = if pin.ended { ", which has ended" } else { "" };
             format!("a flow of {name}{ended} is pinned to {}", pin.engine)
         }
-        Some((None, _) | (_, None)) => "no flow pin holds this path".to_owned(),
+        Some((None, _) | (_, None)) => voided_flow(app, decision),
         None if table.is_empty() => "the app has no workflows".to_owned(),
         None => "neither the path nor the page that asks belongs to a workflow".to_owned(),
     };
@@ -257,7 +270,9 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
             }
         }
     };
+    let departure = void.and_then(|void| void.session);
     let session = match trail.session {
+        _ if departure.is_some() => departure.map(leaving).unwrap_or_default(),
         SessionState::None if !app.rules.session.pins() => "sessions pin nobody in this app".to_owned(),
         SessionState::None => "no session pin".to_owned(),
         SessionState::Held(pin) => format!("{} holds the signed-in session", pin.engine),
@@ -315,6 +330,35 @@ fn rows(app: &App, decision: &Decision) -> Vec<RowView> {
     rows.map(|(row, saw)| RowView { row: row.as_str(), decided: row == *reason, saw }).into()
 }
 
+/// What is told of the flow row where no pin holds the path: perhaps an order has seen to that.
+fn voided_flow(app: &App, decision: &Decision) -> String {
+    let voided = decision.journey.as_ref().and_then(|journey| journey.voided.first());
+    let Some((at, pin, order)) = voided else { return "no flow pin holds this path".to_owned() };
+    let name = &app.rules.table.workflow(*at).name;
+    format!(
+        "a flow of {name} was pinned to {}, but an order of {} voids it",
+        pin.engine,
+        write_moment(*order)
+    )
+}
+
+fn leaving(departure: Departure) -> String {
+    let Departure { pin, order, leaving } = departure;
+    let (engine, order) = (pin.engine, write_moment(order));
+    match leaving {
+        Leaving::Void => {
+            format!("{engine} held the signed-in session, but an order of {order} voids the pin")
+        }
+        Leaving::Asked => {
+            format!("{engine} holds the session that an order of {order} ends: it is signed out first")
+        }
+        Leaving::SignsOut => format!("{engine} signs the session out, and an order of {order} ends the pin"),
+        Leaving::Stays => {
+            format!("{engine} holds the session until the next page: an order of {order} ends it there")
+        }
+    }
+}
+
 /// The share of each workflow, and on which side of it a bucket lies.
 fn workflows(app: &App, bucket: Option<Bucket>, now: u64) -> Vec<WorkflowView> {
     let rows = app.rules.table.workflows().iter().map(|workflow| {
@@ -331,11 +375,23 @@ fn workflows(app: &App, bucket: Option<Bucket>, now: u64) -> Vec<WorkflowView> {
     rows.collect()
 }
 
-fn notes(app: &App, decision: &Decision, key: Option<&SubjectKey<'_>>) -> Vec<String> {
+fn notes(
+    app: &App,
+    decision: &Decision,
+    sign_out: Option<&SignOut>,
+    key: Option<&SubjectKey<'_>>,
+) -> Vec<String> {
     let Decision { reason, trail, .. } = decision;
     let mut notes = Vec::new();
     let mints = app.rules.keys.last() == Some(&KeySource::Device);
     let chance = trail.share;
+    if let Some(path) = sign_out {
+        notes.push(format!(
+            "the browser is sent to {} first, once; {} serves that",
+            path.as_str(),
+            decision.engine
+        ));
+    }
     match reason {
         Reason::Cohort if is_random(trail) => notes.push(format!(
             "a browser without a key or a ticket is placed at random, on identity with a probability of \

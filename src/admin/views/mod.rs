@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Problem, print};
 use crate::control::Outcome;
+use crate::control::evacuate::Lines;
+use crate::decide::evacuate::Order;
 use crate::runtime::snapshot::Snapshot;
 
 pub use explanation::{
@@ -17,8 +19,8 @@ pub use explanation::{
 };
 pub use stage::{StageView, WorkflowShareView};
 pub use status::{
-    AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, PoolReadyView, PoolView, ReadyView,
-    StatusView, WarningView,
+    AppReadyView, AppView, ByEngine, ConfigurationView, EndpointView, OrderView, PoolReadyView, PoolView,
+    ReadyView, StatusView, WarningView,
 };
 
 /// An error answer (RFC 9457).
@@ -33,6 +35,50 @@ pub struct RefusalView<'a> {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<&'a str>,
+    /// Where in the configuration to do it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The lines that should stand there.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub lines: &'a [String],
+}
+
+/// The body of `POST /api/v1/apps/{app}/evacuate`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderQuery {
+    /// Which engine is left.
+    pub engine: String,
+    /// Where signed-in users are sent first.
+    pub sign_out: Option<String>,
+}
+
+/// An order that was written down, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvacuatedView {
+    /// Which app.
+    pub app: String,
+    /// What was ordered.
+    #[serde(flatten)]
+    pub order: OrderView,
+    /// Where it was written.
+    pub file: String,
+    /// The number of the first line that changed, from 1.
+    pub line: Option<usize>,
+    /// How the lines read that changed.
+    pub lines: Vec<String>,
+    /// What became of the look at the file that followed.
+    #[serde(flatten)]
+    pub look: LookView,
+}
+
+impl EvacuatedView {
+    /// An order, where it stands, and what the running proxy made of it. `now` is in seconds since the Unix epoch.
+    pub fn of(app: String, order: &Order, place: Lines, outcome: &Outcome, now: u64) -> Self {
+        let Lines { file, first, lines } = place;
+        let (order, look) = (OrderView::of(order, now), LookView::of(outcome));
+        Self { app, order, file, line: first, lines, look }
+    }
 }
 
 /// What became of a look at the configuration; also `POST /api/v1/reload`.

@@ -6,8 +6,10 @@ use crate::admin::AdminState;
 use crate::admin::views::{LookView, StageView, WorkflowShareView};
 use crate::ambient::Moment;
 use crate::config::model::App as AppConfig;
+use crate::config::units::write_moment;
 use crate::control::LastLook;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Order;
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::noticed::SessionCookieInBoth;
 
@@ -137,6 +139,9 @@ pub struct AppView {
     pub epoch: u32,
     /// The names of its targets, in order.
     pub targets: Vec<String>,
+    /// Orders to evacuate one of its engines, in file order.
+    #[serde(default)]
+    pub evacuate: Vec<OrderView>,
     /// Its engines.
     pub engines: ByEngine<PoolView>,
     /// What was noticed about it while it ran; absent when nothing was.
@@ -160,6 +165,33 @@ impl WarningView {
             hint: SessionCookieInBoth::HINT.to_owned(),
         });
         told.collect()
+    }
+}
+
+/// An order to evacuate an engine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct OrderView {
+    /// Which engine.
+    pub engine: String,
+    /// The date, as the configuration writes it.
+    pub at: String,
+    /// Where signed-in browsers are sent first.
+    #[serde(default)]
+    pub sign_out: Option<String>,
+    /// Whether the date has come.
+    pub in_force: bool,
+}
+
+impl OrderView {
+    /// As it stands at a time, in seconds since the Unix epoch.
+    pub fn of(order: &Order, now: u64) -> Self {
+        let Order { engine, at, sign_out } = order;
+        Self {
+            engine: engine.as_str().to_owned(),
+            at: write_moment(*at),
+            sign_out: sign_out.as_ref().map(|path| path.as_str().to_owned()),
+            in_force: *at <= now,
+        }
     }
 }
 
@@ -229,6 +261,7 @@ impl AppView {
             epoch: config.epoch,
             warnings: WarningView::all(app),
             targets: config.targets.iter().map(|target| target.name.clone()).collect(),
+            evacuate: config.evacuate.iter().map(|order| OrderView::of(order, now)).collect(),
             engines: ByEngine::of(|engine| {
                 let specs = &config.pool(engine).endpoints;
                 let endpoints = specs.iter().zip(&app.pool(engine).endpoints);

@@ -10,6 +10,7 @@ use crate::config::units::write_duration;
 use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Order;
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
 use crate::decide::subject::KeySource;
@@ -48,6 +49,7 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
         assets,
         form_post,
         session,
+        evacuate,
         targets: _,
         subject_lists: _,
         classic,
@@ -74,6 +76,7 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     let anew = salt_differs || keys_differ;
     stages::changes(app, (share, &new.app.share), new.now, anew, changes);
     workflows::changes(old.app, new.app, new.now, anew, changes);
+    order_changes(app, evacuate, &new.app.evacuate, changes);
     let written = |patterns: &Vec<Pattern>| {
         let texts: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
         format!("[{}]", texts.join(", "))
@@ -96,6 +99,15 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     setting(changes, &format!("apps.{app}.on_unavailable"), on_unavailable, &new.app.on_unavailable, shown);
     pool_changes(app, Engine::Classic, classic, &new.app.classic, changes);
     pool_changes(app, Engine::Identity, identity, &new.app.identity, changes);
+}
+
+/// An order that is taken out voids nothing from then on; what it has moved stays where it is.
+fn order_changes(app: &str, old: &[Order], new: &[Order], changes: &mut Vec<Change>) {
+    let mut tell = |order: &Order, withdrawn| {
+        changes.push(Change::Evacuation { app: app.to_owned(), order: order.clone(), withdrawn });
+    };
+    old.iter().filter(|order| !new.contains(order)).for_each(|order| tell(order, true));
+    new.iter().filter(|order| !old.contains(order)).for_each(|order| tell(order, false));
 }
 
 fn written(keys: &[KeySource]) -> String {

@@ -8,6 +8,7 @@ use crate::config::diff::{Moves, Refusal, ScheduleChange};
 use crate::config::model::EndpointUrl;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
+use crate::decide::evacuate::Order;
 use crate::decide::host::HostPattern;
 
 /// What an edit does to people, from nothing to everything.
@@ -178,6 +179,15 @@ pub enum Change {
         /// What is different.
         change: WorkflowChange,
     },
+    /// An order to evacuate an engine.
+    Evacuation {
+        /// Which app.
+        app: String,
+        /// What it says.
+        order: Order,
+        /// Whether it is taken out, and not new.
+        withdrawn: bool,
+    },
     /// What the rules' changes do to the subjects that they list, counted.
     Listed {
         /// Which app.
@@ -289,6 +299,7 @@ impl Change {
             | Self::EndpointAdded { .. }
             | Self::EndpointRemoved { .. }
             | Self::EndpointWeight { .. }
+            | Self::Evacuation { withdrawn: true, .. }
             | Self::SigningKeys(SigningChange::Rotated { .. } | SigningChange::Lost { mints: false, .. })
             | Self::Epoch { mints: false, .. } => Verdict::Unchanged,
             Self::AppAdded { share, .. } => {
@@ -299,6 +310,10 @@ impl Change {
                 }
             }
             Self::AppRemoved { .. } => Verdict::MovesBack,
+            Self::Evacuation { order, withdrawn: false, .. } => match order.engine {
+                Engine::Classic => Verdict::Widens,
+                Engine::Identity => Verdict::MovesBack,
+            },
             Self::HostRemoved { may_move_back, .. } | Self::TargetOrder { may_move_back, .. } => {
                 back_if(*may_move_back)
             }
@@ -341,6 +356,7 @@ impl Change {
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
             | Self::Workflow { .. }
+            | Self::Evacuation { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
             | Self::Schedule(_)
@@ -400,6 +416,7 @@ impl Change {
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
             | Self::Workflow { .. }
+            | Self::Evacuation { .. }
             | Self::HostRemoved { .. }
             | Self::Share { .. }
             | Self::Schedule(_)

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::config::diff::change::{Cause, Change, SigningChange, TargetChange, WorkflowChange};
 use crate::config::diff::stages::Moving;
 use crate::config::diff::targets::Moves;
+use crate::config::units::write_moment;
 use crate::decide::host::HostPattern;
 
 impl fmt::Display for Change {
@@ -83,6 +84,21 @@ impl fmt::Display for Change {
                     write!(formatter, "{app}/{workflow} changed: {}", fields.join(", "))
                 }
             },
+            Self::Evacuation { app, order, withdrawn: true } => {
+                let (engine, at) = (order.engine, write_moment(order.at));
+                write!(formatter, "{app} no longer evacuates {engine} by the order of {at}")
+            }
+            Self::Evacuation { app, order, withdrawn: false } => {
+                let (engine, at) = (order.engine, write_moment(order.at));
+                write!(
+                    formatter,
+                    "{app} evacuates {engine} at {at}: whoever it holds until then is placed anew"
+                )?;
+                match &order.sign_out {
+                    Some(path) => write!(formatter, ", signed-in users by way of {}", path.as_str()),
+                    None => Ok(()),
+                }
+            }
             Self::TargetOrder { app, may_move_back } => {
                 write!(formatter, "{app} targets in another order{}", MAY[usize::from(*may_move_back)])
             }

@@ -11,7 +11,7 @@ use crate::config::raw_flow::RawSession;
 use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::target::{Setting, targets};
-use crate::config::validate::{Context, keys, pool, stage, workflow};
+use crate::config::validate::{Context, evacuate, keys, pool, stage, workflow};
 use crate::decide::answer::CookieName;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
@@ -56,6 +56,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         form_post,
         session,
         workflows,
+        evacuate: raw_orders,
         classic,
         identity,
         targets: raw_targets,
@@ -85,6 +86,13 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
     });
     let session = self::session(context, session, &keys, has_preset, !workflows.is_empty());
+    let setting = evacuate::Setting {
+        name: &name.value,
+        share: share.as_ref(),
+        workflows: &workflows,
+        pins: !session.shared && !session.cookies.is_empty(),
+    };
+    let evacuate = evacuate::orders(context, raw_orders, &setting);
 
     let empty = [emptiness(&classic), emptiness(&identity)];
     if let Some(share) = &share {
@@ -113,6 +121,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         assets,
         form_post: context.flag(&form_post, false),
         session,
+        evacuate,
         targets,
         subject_lists,
         classic: classic?,

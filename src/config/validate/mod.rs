@@ -5,6 +5,7 @@
 //! same; nothing of that is ever used, since an error rejects the whole file.
 
 mod app;
+mod evacuate;
 mod keys;
 mod pool;
 mod secrets;

@@ -98,6 +98,8 @@ families! {
     MOVES = Counter "cutover_moves_total" [app, from, to, cause];
     /// Session cookies that both engines were seen to set, neither kept apart nor shared.
     SESSION_COOKIES_IN_BOTH = Counter "cutover_session_cookies_in_both_total" [app];
+    /// Orders to evacuate an engine that were taken up, at the start or since.
+    EVACUATIONS = Counter "cutover_evacuations_total" [app, engine];
     /// Visits to tester links, and what they did.
     TESTER_LINKS = Counter "cutover_tester_links_total" [app, outcome];
     /// Flows that were started by a browser that came back: mail scanners and probes do not count.

@@ -155,6 +155,7 @@ pub(in crate::telemetry) struct Shared {
     shares: Mutex<BTreeMap<WorkflowKey, Schedule>>,
     /// Stages that came into force.
     stages: Mutex<BTreeMap<WorkflowKey, u64>>,
+    evacuations: Mutex<BTreeMap<(Box<str>, Engine), u64>>,
     pub(in crate::telemetry) config: Mutex<Running>,
     pub(in crate::telemetry) reloads: [SharedCounter; ReloadResult::COUNT],
     pub(in crate::telemetry) panics: SharedCounter,
@@ -183,6 +184,11 @@ impl Shared {
 
     pub(in crate::telemetry) fn count_stage(&self, app: &str, workflow: &str) {
         *lock(&self.stages).entry((app.into(), workflow.into())).or_default() += 1;
+    }
+
+    /// An order to evacuate an engine was taken up.
+    pub(in crate::telemetry) fn count_order(&self, app: &str, engine: Engine) {
+        *lock(&self.evacuations).entry((app.into(), engine)).or_default() += 1;
     }
 
     pub(in crate::telemetry) fn running(&self) -> std::sync::MutexGuard<'_, Running> {

@@ -197,6 +197,10 @@ impl Picture {
                 cookies.add(&[name], count);
             }
         }
+        let mut evacuations = out.family(&family::EVACUATIONS);
+        for ((name, engine), count) in lock(&metrics.shared.evacuations).iter() {
+            evacuations.add(&[name, engine.as_str()], *count);
+        }
         let mut links = out.family(&family::TESTER_LINKS);
         for (name, shards) in &self.apps {
             for outcome in TesterOutcome::ALL {

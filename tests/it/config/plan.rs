@@ -223,3 +223,35 @@ fn an_app_that_goes_takes_people_back() {
         &[],
     );
 }
+
+#[test]
+fn an_order_to_evacuate_is_a_consequence_of_its_own() {
+    let of = |list: &str| portal(&format!("evacuate = [{list}]"));
+    let order = "{ engine = 'identity', at = 2026-12-03T11:00:00+01:00, sign_out = '/logout' }";
+    let told =
+        "portal evacuates identity at 2026-12-03T10:00:00Z: whoever it holds until then is placed anew";
+    check_plan(
+        &of(""),
+        &of(order),
+        &[&format!("{told}, signed-in users by way of /logout")],
+        Verdict::MovesBack,
+        &[],
+    );
+    check_plan(
+        &of(order),
+        &of("{ engine = 'classic', at = 2026-12-03T10:00:00Z }"),
+        &[
+            "portal no longer evacuates identity by the order of 2026-12-03T10:00:00Z",
+            "portal evacuates classic at 2026-12-03T10:00:00Z: whoever it holds until then is placed anew",
+        ],
+        Verdict::Widens,
+        &[],
+    );
+    check_plan(
+        &of(order),
+        &of(""),
+        &["portal no longer evacuates identity by the order of 2026-12-03T10:00:00Z"],
+        Verdict::Unchanged,
+        &[],
+    );
+}

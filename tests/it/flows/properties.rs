@@ -14,6 +14,7 @@ use cutover::decide::bucket::Share;
 use cutover::decide::cookies::PLAIN;
 use cutover::decide::decision::{Decision, Question, Reason, Rules, StateHit, TicketState, decide};
 use cutover::decide::engine::Engine as Side;
+use cutover::decide::evacuate::{Order, Orders, SignOut, as_of, sign_out_first};
 use cutover::decide::flow::Flows;
 use cutover::decide::headers::Seen;
 use cutover::decide::journey::learn;
@@ -83,6 +84,8 @@ struct World {
     history: Vec<String>,
     now: u64,
     story: Vec<String>,
+    /// Who served last.
+    served: Option<Side>,
 }
 
 impl World {
@@ -98,7 +101,19 @@ impl World {
             history: vec!["/".to_owned()],
             now: 1_800_000_000,
             story: Vec::new(),
+            served: None,
         }
+    }
+
+    /// Takes Identity's shares away and moves everybody off it.
+    fn evacuate(&mut self, sign_out: Option<&str>) {
+        for of in ["app", "recovery", "registration", "sign-in"] {
+            self.set_share(of, 0);
+        }
+        let sign_out = sign_out.and_then(|path| SignOut::parse(path).ok());
+        self.rules.evacuate = Orders::new(vec![Order { engine: Side::Identity, at: self.now, sign_out }]);
+        self.story.push(format!("evacuated at {}", self.now));
+        self.now += 1;
     }
 
     fn set_share(&mut self, of: &str, parts: u32) {
@@ -204,7 +219,15 @@ impl World {
         let moment = Moment { wall: self.now, roll, ..Ambient::system().moment() };
         let decision = decide(&self.rules, &question, moment);
         self.is_the_same_anew(&question, &decision, moment);
+        if let Some(path) = sign_out_first(&self.rules, &decision, self.now).cloned() {
+            self.story.push(format!("  {method} {target} → signs out first at {}", self.now));
+            let ticket = decision.issue.expect("a mark");
+            let line = self.rules.sealer.set_cookie(&PLAIN, &ticket);
+            self.take(&Page::to(path.as_str()), |_, _, _| [line, None]);
+            return Some(path.as_str().to_owned());
+        }
         let served = decision.engine;
+        self.served = Some(served);
         let page = self.apps[served.index()].answer(&asked);
         self.story.push(format!(
             "  {method} {target} → {} by {} at {}: {}",
@@ -217,7 +240,9 @@ impl World {
             let facts = AnswerFacts::of(status, headers, "portal.example.com", world.now);
             if let Some(state) = state_issued(headers).filter(|_| facts.redirects) {
                 let workflow = decision.workflow().map(|at| world.rules.table.hash(at));
-                world.states.insert(state.to_owned(), StateHit { engine: served, workflow, endpoint: 0 });
+                let issued = as_of(&world.rules, &decision, served, world.now as u32);
+                let hit = StateHit { engine: served, workflow, endpoint: 0, issued };
+                world.states.insert(state.to_owned(), hit);
             }
             let lesson = learn(&world.rules, &decision, &facts, served, 0);
             let sealer = &world.rules.sealer;
@@ -320,5 +345,26 @@ proptest! {
             world.act(act, roll);
             world.check();
         }
+    }
+
+    #[test]
+    fn an_order_leaves_nobody_on_its_engine_and_sends_nobody_round_in_circles(
+        before in proptest::collection::vec(act(), 1..40),
+        after in proptest::collection::vec(act(), 0..20),
+        sign_out in proptest::sample::select(vec![None, Some("/logout"), Some("/account"), Some("/login")]),
+        roll in any::<u64>(),
+    ) {
+        let mut world = World::new();
+        for act in &before {
+            world.act(act, roll);
+        }
+        world.evacuate(sign_out);
+        for act in after.iter().filter(|act| !matches!(act, Act::Share(..))) {
+            world.act(act, roll);
+        }
+        for _ in 0..2 {
+            world.go("GET", "/", "", roll);
+        }
+        prop_assert_eq!(world.served, Some(Side::Classic), "{:#?}", world.story);
     }
 }

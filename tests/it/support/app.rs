@@ -71,7 +71,7 @@ impl Page {
         Self { status: 200, lines: Vec::new(), text: text.into() }
     }
 
-    fn to(location: impl AsRef<str>) -> Self {
+    pub(crate) fn to(location: impl AsRef<str>) -> Self {
         let line = format!("location: {}", location.as_ref());
         Self { status: 302, lines: vec![line], text: String::new() }
     }
