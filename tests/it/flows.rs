@@ -12,6 +12,7 @@ mod properties;
 mod recovery;
 mod sessions;
 mod shares;
+mod storm;
 mod testers;
 
 /// The two versions and the proxy between them.
