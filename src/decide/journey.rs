@@ -113,11 +113,15 @@ pub(super) fn journey(
             journey.events.push(FlowEvent { workflow, engine: pin.engine, what });
         }
     }
-    let (set, with_ended) = match asked_by {
-        Some(page) => (page.workflows(), true),
-        None => (place.workflows(), place.start.is_none()),
+    let (page, with_ended) = match asked_by {
+        Some(page) => (page, true),
+        None => (place, place.start.is_none()),
     };
-    let found = journey.flows.last_used(&rules.table, set, with_ended).or_else(|| {
+    let last_used = |with_ended| journey.flows.last_used(&rules.table, page.workflows(), with_ended);
+    // A step is of a flow that goes on, if there is one: another that has just ended in a second tab must not take it.
+    // A callback may come twice, and is of the flow used last.
+    let found = if page.callback == 0 { last_used(false) } else { None };
+    let found = found.or_else(|| last_used(with_ended)).or_else(|| {
         // An engine leads its own flows through the start of another workflow, as Okta's samples do with
         // `/login?state=`: with a `state` it is a step (`DOMAIN.md` B).
         let loops =
@@ -395,11 +399,14 @@ fn session_after(
     }
     let owner = decision.held().and_then(|held| held.session);
     let is_owner = owner.is_none_or(|pin| pin.engine == served);
+    let holds = !is_owner && served == Engine::Classic;
     match ended {
         Some((workflow, Ended::Success)) if rules.table.workflow(workflow).name == SIGN_OUT => {
             return Some(None);
         }
-        Some((_, Ended::Success)) if sets || (decision.trail.has_session_cookie && !deletes) => {
+        // Without a cookie of its own a flow of classic takes nobody from identity: it may be a registration in an old
+        // tab, or a mail's link, that signs nobody in.
+        Some((_, Ended::Success)) if sets || (decision.trail.has_session_cookie && !deletes && !holds) => {
             let made = u32::try_from(answer.now).unwrap_or(u32::MAX);
             return Some(Some(SessionPin { engine: served, made, endpoint }));
         }

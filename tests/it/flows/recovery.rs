@@ -111,6 +111,36 @@ fn c3_a_step_page_belongs_to_the_flow_used_last() {
 }
 
 #[test]
+fn c3_a_flow_that_has_just_ended_in_another_tab_takes_no_step_of_one_that_goes_on() {
+    let site = site([100, 0, 0]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    ada.visit("/login");
+    ada.submit("/login", "user=ada&password=right");
+    // Another tab: a recovery, to its end, and out again.
+    ada.visit("/recover-password");
+    ada.submit(&ada.at(), "user=ada");
+    ada.submit(&ada.at(), "code=123456");
+    ada.submit(&ada.at(), "password=new");
+    ada.visit("/logout");
+    ada.told();
+    // The first tab.
+    ada.at = Some("/signin/verify/okta/email".to_owned());
+    ada.fetch("/api/hints");
+    let away = ada.submit("/signin/verify/okta/email", "code=123456");
+    ada.visit(&format!("/authorization-code/callback?code=c&state={}", away.state_sent()));
+    ada.went(&[
+        "GET /api/hints 200 classic flow sign-in",
+        "POST /signin/verify/okta/email 302 classic flow sign-in",
+        "GET /authorization-code/callback 302 classic state sign-in",
+        "GET / 200 classic session none",
+    ]);
+    site.nobody_was_lost();
+    site.flows("recovery", "identity", 1, &[("success", 1)]);
+    site.flows("sign-in", "classic", 1, &[("success", 1)]);
+}
+
+#[test]
 fn c10_a_link_that_classic_has_mailed_is_opened_on_classic_wherever_it_is_opened() {
     let site = site([0, 0, 0]);
     let mut ada = site.browser();

@@ -84,6 +84,21 @@ fn c20_with_one_session_store_for_both_nobody_is_kept() {
 }
 
 #[test]
+fn what_ends_on_classic_in_an_old_tab_and_signs_nobody_in_takes_no_session_from_identity() {
+    let site = site([0, 0, 100]);
+    let mut ada = site.browser();
+    ada.visit("/register");
+    signs_in_on_identity(&mut ada);
+    ada.told();
+    // The first tab: Classic registers, and says no more than that it is done.
+    ada.submit("/register", "user=bob");
+    ada.went(&["POST /register 302 classic flow registration", "GET / 200 identity session none"]);
+    assert_eq!(ada.visit("/account").text(), "identity account of ada");
+    site.nobody_was_lost();
+    site.flows("registration", "classic", 1, &[("success", 1)]);
+}
+
+#[test]
 fn a_session_that_is_older_than_we_are_is_classics() {
     let site = site_with("percent = 100", [100, 100, 100], "");
     let mut ada = site.browser();
