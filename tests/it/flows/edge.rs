@@ -199,10 +199,11 @@ fn c27_clients_of_an_api_go_by_their_token_and_those_without_a_subject_by_the_de
 
 #[test]
 fn c27_a_preflight_begins_no_flow_whoever_sends_it() {
-    let site = site_with(BY_SUBJECT, [50, 50, 50], "");
+    // A start that names no methods is one for any of them.
+    let site = site_with(BY_SUBJECT, [50, 50, 50], "start = [\"/login\"]\n");
     let authorized = bearer("{\"sub\":\"user-6\"}");
     for (line, engine) in
-        [("accept: */*", "classic default none"), (authorized.as_str(), "identity cohort none")]
+        [("accept: */*", "classic default sign-in"), (authorized.as_str(), "identity cohort sign-in")]
     {
         let mut client = site.proxy.client();
         for _ in 0..2 {

@@ -375,7 +375,7 @@ impl World {
         };
         let part_of = flow.and_then(|at| match begins {
             Some(_) => Some(at),
-            None => self.goes_on(at, served, page.unwrap_or(target), page.is_none() && state.is_some()),
+            None => self.goes_on(at, served, page.unwrap_or(target), state.filter(|_| page.is_none())),
         });
         // Outside workflows only the session counts, and a sign-out is its owner's.
         let outside = |path: &str| OUTSIDE.contains(&path);
@@ -415,9 +415,10 @@ impl World {
         (next, part_of.filter(|at| !self.flows[*at].ended))
     }
 
-    /// Checks that a flow goes on where it is; the flow that the request is part of. Whose a path is: its workflow's
-    /// alone; or the `state` says; or it is of the flow that was used last, and the others have to wait.
-    fn goes_on(&self, at: usize, served: Side, page: &str, is_told_by_state: bool) -> Option<usize> {
+    /// Checks that a flow goes on where it is; the flow that the request is part of. Whose a path is: the `state` says,
+    /// where the node knows it; or it is its workflow's alone; or it is of the flow that was used last, and the others
+    /// have to wait.
+    fn goes_on(&mut self, at: usize, served: Side, page: &str, state: Option<StateHit>) -> Option<usize> {
         if !self.flows[at].must_hold(self.now) {
             return None;
         }
@@ -426,11 +427,28 @@ impl World {
             return None;
         }
         let is_own = WORKFLOWS.iter().any(|(start, ..)| *start == path);
-        if is_own || is_told_by_state || self.owner(path) == Some(at) {
-            assert_eq!(served, self.flows[at].engine, "flow {at} has strayed: {:#?}", self.story);
+        let owner = match state {
+            Some(hit) => self.told_by(hit),
+            None if is_own => Some(at),
+            None => self.owner(path),
+        };
+        if let Some(owner) = owner {
+            assert_eq!(served, self.flows[owner].engine, "flow {owner} has strayed: {:#?}", self.story);
+        }
+        owner
+    }
+
+    /// The flow in which a `state` was issued. One of its workflow on the other engine is left behind.
+    fn told_by(&mut self, hit: StateHit) -> Option<usize> {
+        let name = &self.rules.table.workflow(self.rules.table.named_by(hit.workflow?)?).name;
+        let of_it = |at: &usize| WORKFLOWS[self.flows[*at].workflow].1 == name;
+        let at = self.order.iter().copied().find(of_it)?;
+        if self.flows[at].engine == hit.engine && self.flows[at].must_hold(self.now) {
             return Some(at);
         }
-        self.owner(path)
+        self.flows[at].ended = true;
+        self.order.retain(|other| *other != at);
+        None
     }
 
     /// Notes that a workflow is started: anew where a flow of it is open, which stays where it is.

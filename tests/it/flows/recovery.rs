@@ -191,6 +191,18 @@ fn c11_a_mail_scanner_asks_once_for_each_request_and_starts_nothing() {
         }
     }
 
+    // Nor does a browser that fetches ahead what its user may never open, though it keeps cookies.
+    let mut eager = site.browser();
+    for (line, page) in [("sec-purpose: prefetch", "/login"), ("x-moz: prefetch", "/register")] {
+        eager.line = Some(line.to_owned());
+        eager.visit(page);
+        assert!(
+            eager.jar.contains_key("cutover") && !eager.jar.contains_key("cutover-flow"),
+            "{:?}",
+            eager.jar
+        );
+    }
+
     // Whoever reads the mail afterwards is where they were before.
     let mut ada = site.browser();
     ada.visit("/recover-password");
