@@ -1,5 +1,7 @@
 //! Who owns a signed-in session: scenarios 19 and 20.
 
+use crate::support::{Browser, Engine, Proxy, portal};
+
 use super::{signs_in_on_classic, signs_in_on_identity, site, site_with};
 
 #[test]
@@ -128,4 +130,63 @@ fn whom_its_engine_sends_to_sign_in_is_free_to_move() {
         "GET /login 200 identity state sign-in",
     ]);
     site.nobody_was_lost();
+}
+
+#[test]
+fn whom_identity_sends_to_sign_in_is_free_to_go_back() {
+    let site = site([100, 100, 100]);
+    let mut ada = site.browser();
+    signs_in_on_identity(&mut ada);
+    ada.jar.insert("connect.sid".to_owned(), "identity-expired".to_owned());
+    site.share("sign-in", 100, 0);
+    ada.told();
+    ada.visit("/account");
+    ada.went(&["GET /account 302 identity session none", "GET /login 200 classic cohort sign-in"]);
+}
+
+/// Two versions that keep their sessions in different cookies, and a user who is signed in on Identity while a
+/// recovery is open on Classic.
+fn with_two_cookies() -> (Engine, Engine, Proxy, Browser) {
+    let engine = |name: &'static str| {
+        Engine::script(move |conn| {
+            while let Some(request) = conn.request() {
+                let (status, line) = match (request.head.method(), request.head.target()) {
+                    ("POST", "/login") => (302, "location: /\r\nset-cookie: connect.sid=x; Path=/"),
+                    (_, "/drop" | "/challenge/drop") => (200, "set-cookie: JSESSIONID=; Path=/; Max-Age=0"),
+                    _ => (200, "x-nothing: more"),
+                };
+                let length = name.len();
+                conn.send(format!(
+                    "HTTP/1.1 {status} Such\r\n{line}\r\ncontent-length: {length}\r\n\r\n{name}"
+                ));
+            }
+        })
+    };
+    let (classic, identity) = (engine("classic"), engine("identity"));
+    let lines = "preset = \"okta\"\nkeys = [\"device\"]\npercent = 0";
+    let text = portal(lines, &classic, &identity) + "[apps.portal.workflows.sign-in]\npercent = 100\n";
+    let proxy = Proxy::with(text);
+    let mut ada = proxy.browser();
+    assert_eq!(ada.visit("/recover-password").text(), "classic");
+    ada.visit("/login");
+    assert_eq!(ada.submit("/login", "user=ada").text(), "identity");
+    ada.jar.insert("JSESSIONID".to_owned(), "x".to_owned());
+    assert_eq!(ada.visit("/").text(), "identity");
+    (classic, identity, proxy, ada)
+}
+
+#[test]
+fn a_session_cookie_that_its_owner_deletes_ends_the_pin() {
+    let (_classic, _identity, _proxy, mut ada) = with_two_cookies();
+    assert_eq!(ada.visit("/drop").text(), "identity");
+    assert!(ada.jar.contains_key("connect.sid"), "one that tells us of a session is left");
+    assert_eq!(ada.visit("/").text(), "classic");
+}
+
+#[test]
+fn a_session_cookie_that_the_other_version_deletes_ends_nothing() {
+    let (_classic, _identity, _proxy, mut ada) = with_two_cookies();
+    assert_eq!(ada.submit("/challenge/drop", "").text(), "classic", "the recovery goes on there");
+    assert!(!ada.jar.contains_key("JSESSIONID"));
+    assert_eq!(ada.visit("/").text(), "identity");
 }
