@@ -57,7 +57,7 @@ const OUTSIDE: [&str; 4] = ["/", "/account", "/logout", "/api/me"];
 
 /// How many stories are told, unless the environment wants more.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").map_or(400, |cases| cases.parse().expect("a number"))
+    std::env::var("PROPTEST_CASES").map_or(300, |cases| cases.parse().expect("a number"))
 }
 
 /// What the browser, the operators and the clock do next.
@@ -518,4 +518,46 @@ proptest! {
             world.act(act);
         }
     }
+}
+
+/// Stories of which there are too few among those that chance tells.
+#[test]
+fn a_flow_that_is_used_or_begun_anew_holds_longer() {
+    let submit = Act::Submit { wrong: false };
+    let mut used = vec![Act::Shares([100; 4])];
+    for act in [submit.clone(), Act::Reload, Act::Reload, submit.clone()] {
+        used.extend([Act::Wait(1000), act]);
+    }
+    let mut anew = vec![Act::Shares([100; 4])];
+    for _ in 0..5 {
+        anew.extend([Act::Wait(1700), Act::Visit("/login")]);
+    }
+    anew.push(submit);
+    for acts in [used, anew] {
+        let mut world = World::new(0);
+        world.act(&Act::Visit("/login"));
+        for act in &acts {
+            world.act(act);
+        }
+        assert_eq!(world.flows.len(), 1, "{:#?}", world.story);
+    }
+}
+
+#[test]
+fn a_session_pin_lives_for_a_day_and_no_longer() {
+    let mut world = World::new(0);
+    let submit = Act::Submit { wrong: false };
+    let identity = Act::Shares([0, 0, 0, 100]);
+    for act in [identity, Act::Visit("/login"), submit.clone(), submit, Act::Shares([0; 4])] {
+        world.act(&act);
+    }
+    world.now += 24 * 3600;
+    world.act(&Act::Visit("/account"));
+    let last = |world: &World| world.story[world.story.len() - 2].trim().to_owned();
+    assert!(last(&world).starts_with("GET /account → identity by session"), "{:#?}", world.story);
+    world.now += 1;
+    // The account of sessions would call this a fault.
+    world.jar.insert(SESSION.to_owned(), "identity-forgotten".to_owned());
+    world.act(&Act::Fetch("/api/me"));
+    assert!(last(&world).starts_with("GET /api/me → classic by cohort"), "{:#?}", world.story);
 }

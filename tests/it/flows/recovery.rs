@@ -1,6 +1,8 @@
 //! Password recovery, which goes first: scenarios 2, 3, 10 and 11.
 
-use super::{signs_in_on_classic, site};
+use crate::support::Proxy;
+
+use super::{signs_in_on_classic, site, toml};
 
 #[test]
 fn c2_a_recovery_that_ends_signed_in_on_identity_keeps_the_user_there_until_they_sign_out() {
@@ -138,6 +140,23 @@ fn c3_a_flow_that_has_just_ended_in_another_tab_takes_no_step_of_one_that_goes_o
     site.nobody_was_lost();
     site.flows("recovery", "identity", 1, &[("success", 1)]);
     site.flows("sign-in", "classic", 1, &[("success", 1)]);
+}
+
+#[test]
+fn a_start_with_a_state_is_a_step_of_the_flow_that_is_open() {
+    let site = site([100, 0, 0]);
+    let mut ada = site.browser();
+    ada.visit("/recover-password");
+    let state = ada.state();
+    ada.told();
+    // Identity leads through another workflow's page, and the other node has not seen the state.
+    let other = Proxy::with(toml("", [100, 0, 0], "", &site.classic, &site.identity));
+    ada.goes_to(other.address());
+    ada.visit(&format!("/login?state={state}"));
+    ada.went(&["GET /login 409 identity flow recovery"]);
+    // Without one a sign-in starts.
+    ada.visit("/login");
+    ada.went(&["GET /login 200 classic cohort sign-in"]);
 }
 
 #[test]

@@ -152,6 +152,9 @@ fn with_two_cookies() -> (Engine, Engine, Proxy, Browser) {
             while let Some(request) = conn.request() {
                 let (status, line) = match (request.head.method(), request.head.target()) {
                     ("POST", "/login") => (302, "location: /\r\nset-cookie: connect.sid=x; Path=/"),
+                    ("GET", "/login?early") => (200, "set-cookie: connect.sid=early; Path=/"),
+                    ("POST", "/login?early") => (302, "location: /"),
+                    (_, "/logout") => (302, "location: /"),
                     (_, "/drop" | "/challenge/drop") => (200, "set-cookie: JSESSIONID=; Path=/; Max-Age=0"),
                     _ => (200, "x-nothing: more"),
                 };
@@ -189,4 +192,34 @@ fn a_session_cookie_that_the_other_version_deletes_ends_nothing() {
     assert_eq!(ada.submit("/challenge/drop", "").text(), "classic", "the recovery goes on there");
     assert!(!ada.jar.contains_key("JSESSIONID"));
     assert_eq!(ada.visit("/").text(), "identity");
+}
+
+#[test]
+fn a_sign_out_that_deletes_no_cookie_ends_the_pin() {
+    let (_classic, _identity, _proxy, mut ada) = with_two_cookies();
+    ada.visit("/logout");
+    assert!(ada.jar.contains_key("connect.sid"));
+    assert_eq!(ada.visit("/").text(), "classic");
+}
+
+#[test]
+fn a_page_without_any_session_cookie_ends_the_pin() {
+    let site = site([0, 0, 100]);
+    let mut ada = site.browser();
+    signs_in_on_identity(&mut ada);
+    ada.told();
+    // The browser has dropped it, as at its end of life.
+    ada.jar.remove("connect.sid");
+    ada.fetch("/api/me");
+    ada.visit("/");
+    ada.went(&["GET /api/me 200 identity session none", "GET / 200 classic cohort none"]);
+}
+
+#[test]
+fn a_session_that_was_begun_with_the_form_is_pinned_when_the_sign_in_ends() {
+    let (_classic, _identity, proxy, _) = with_two_cookies();
+    let mut bob = proxy.browser();
+    bob.visit("/login?early");
+    assert_eq!(bob.submit("/login?early", "user=bob").text(), "identity");
+    assert_eq!(bob.visit("/").text(), "identity");
 }
