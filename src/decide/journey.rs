@@ -119,11 +119,15 @@ pub(super) fn journey(
     if !rules.evacuate.is_empty() {
         journey.evacuate(rules, entry.now);
     }
-    let (set, with_ended) = match asked_by {
-        Some(page) => (page.workflows(), true),
-        None => (place.workflows(), place.start.is_none()),
+    let (page, with_ended) = match asked_by {
+        Some(page) => (page, true),
+        None => (place, place.start.is_none()),
     };
-    let found = journey.flows.last_used(&rules.table, set, with_ended).or_else(|| {
+    let last_used = |with_ended| journey.flows.last_used(&rules.table, page.workflows(), with_ended);
+    // A step is of a flow that goes on, if there is one: another that has just ended in a second tab must not take it.
+    // A callback may come twice, and is of the flow used last.
+    let found = if page.callback == 0 { last_used(false) } else { None };
+    let found = found.or_else(|| last_used(with_ended)).or_else(|| {
         // An engine leads its own flows through the start of another workflow, as Okta's samples do with
         // `/login?state=`: with a `state` it is a step (`DOMAIN.md` B).
         let loops =
@@ -424,12 +428,15 @@ fn session_after(
 ) -> Option<Option<SessionPin>> {
     let owner = decision.held().and_then(|held| held.session);
     let is_owner = owner.is_none_or(|pin| pin.engine == served);
+    let holds = !is_owner && served == Engine::Classic;
     match ended {
         Some((workflow, Ended::Success)) if rules.table.workflow(workflow).name == SIGN_OUT => {
             return Some(None);
         }
+        // Without a cookie of its own a flow of classic takes nobody from identity: it may be a registration in an old
+        // tab, or a mail's link, that signs nobody in.
         Some((_, Ended::Success))
-            if sets || (decision.trail.has_session_cookie[served.index()] && !deletes) =>
+            if sets || (decision.trail.has_session_cookie[served.index()] && !deletes && !holds) =>
         {
             let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
             let made = as_of(rules, decision, served, now);

@@ -62,19 +62,35 @@ async fn name_engine(State(engine): State<Engine>, request: Request, next: Next)
 
 /// The style sheet at the path that both engines have: to be asked for again before long.
 async fn style(State(instance): Shared, headers: HeaderMap) -> Response {
-    style_for(instance.engine, &headers, HeaderValue::from_static("public, max-age=60"))
+    let (engine, caching) = (instance.engine, HeaderValue::from_static("public, max-age=60"));
+    file(engine, &headers, caching, STYLE, pages::style(engine))
 }
 
-/// The style sheet at the path that names its content, as builds do: good for ever, and unknown to the other engine.
+/// The style sheet and the picture at paths that name their content, as builds do: good for ever, and unknown to the
+/// other engine.
 async fn asset(state: Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let engine = state.0.engine;
-    if pages::style_path(engine).strip_prefix("/assets/") != Some(&*name) {
-        return missing(state).await;
+    let caching = HeaderValue::from_static("public, max-age=31536000, immutable");
+    let is_at = |path: &str| path.strip_prefix("/assets/") == Some(&*name);
+    if is_at(pages::style_path(engine)) {
+        file(engine, &headers, caching, STYLE, pages::style(engine))
+    } else if is_at(pages::picture_path(engine)) {
+        file(engine, &headers, caching, PICTURE, pages::picture(engine).to_owned())
+    } else {
+        missing(state).await
     }
-    style_for(engine, &headers, HeaderValue::from_static("public, max-age=31536000, immutable"))
 }
 
-fn style_for(engine: Engine, headers: &HeaderMap, caching: HeaderValue) -> Response {
+const STYLE: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
+const PICTURE: HeaderValue = HeaderValue::from_static("image/svg+xml");
+
+fn file(
+    engine: Engine,
+    headers: &HeaderMap,
+    caching: HeaderValue,
+    content_type: HeaderValue,
+    content: String,
+) -> Response {
     let tag = match engine {
         Engine::Classic => HeaderValue::from_static("\"classic-1\""),
         Engine::Identity => HeaderValue::from_static("\"identity-1\""),
@@ -83,7 +99,7 @@ fn style_for(engine: Engine, headers: &HeaderMap, caching: HeaderValue) -> Respo
     if headers.get(IF_NONE_MATCH) == Some(&tag) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (caching, [(CONTENT_TYPE, "text/css; charset=utf-8")], pages::style(engine)).into_response()
+    (caching, [(CONTENT_TYPE, content_type)], content).into_response()
 }
 
 async fn missing(State(instance): Shared) -> Response {

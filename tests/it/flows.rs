@@ -16,6 +16,7 @@ mod restart;
 mod sessions;
 mod shares;
 mod stages;
+mod storm;
 mod testers;
 
 /// The two versions and the proxy between them.

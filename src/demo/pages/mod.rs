@@ -4,6 +4,7 @@
 //! except the WebSocket.
 
 mod forms;
+mod picture;
 mod style;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use crate::decide::engine::Engine;
 use crate::demo::transaction::Refusal;
 
 pub(super) use forms::{challenge, mail_sent, new_password, original_window, start};
+pub(super) use picture::{picture, picture_path};
 pub(super) use style::{style, style_path};
 
 /// What the home page tells about one request.
@@ -161,13 +163,15 @@ fn page(engine: Engine, title: &str, body: &str) -> String {
         r#"<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · Demo portal</title><link rel="stylesheet" href="{style}"></head>
+<title>{title} · Demo portal</title><link rel="stylesheet" href="{style}">
+<link rel="icon" type="image/svg+xml" href="{picture}"></head>
 <body class="{engine}">
-<header><a class="mark" href="/">Demo portal</a><nav aria-label="Main"><a href="/">Home</a> <a href="/login">Sign in</a> <a href="/register">Register</a></nav></header>
+<header><a class="mark" href="/"><img src="{picture}" alt="" width="24" height="24">Demo portal</a><nav aria-label="Main"><a href="/">Home</a> <a href="/login">Sign in</a> <a href="/register">Register</a></nav></header>
 <main>{body}</main>
 </body></html>
 "#,
         style = style_path(engine),
+        picture = picture_path(engine),
     )
 }
 

@@ -7,20 +7,22 @@ use sha2::{Digest, Sha256};
 
 use crate::decide::engine::Engine;
 
-static PATHS: LazyLock<[String; 2]> = LazyLock::new(|| Engine::BOTH.map(hashed_path));
+static PATHS: LazyLock<[String; 2]> =
+    LazyLock::new(|| Engine::BOTH.map(|engine| hashed_path(engine, &style(engine), "css")));
 
 /// Where an engine keeps its style sheet: a path that names the content, as builds do. The other one has none there.
 pub(in crate::demo) fn style_path(engine: Engine) -> &'static str {
     &PATHS[engine.index()]
 }
 
-fn hashed_path(engine: Engine) -> String {
-    let digest = Sha256::digest(style(engine));
+/// The path of a file of one engine.
+pub(super) fn hashed_path(engine: Engine, content: &str, extension: &str) -> String {
+    let digest = Sha256::digest(content);
     let mut path = format!("/assets/{engine}-");
     for byte in &digest[..4] {
         let _ = write!(path, "{byte:02x}"); // writing to a String cannot fail
     }
-    path + ".css"
+    format!("{path}.{extension}")
 }
 
 /// The style sheet of an engine: its colours, then the shape that both share.
@@ -53,13 +55,13 @@ h1{font-weight:800;letter-spacing:-.03em}
 const SHAPE: &str = r#"*{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:1.0625rem/1.55 var(--face)}
 header{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;justify-content:space-between;padding:1rem max(1.25rem,calc(50vw - 22rem));background:var(--head);color:var(--on-head)}
-header a{color:inherit}header nav a{margin-left:1rem}.mark{font-weight:700;text-decoration:none}
+header a{color:inherit}header nav a{margin-left:1rem}.mark{font-weight:700;text-decoration:none}.mark img{margin-right:.5rem;vertical-align:-.3em}
 main{max-width:46.5rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{margin:0 0 .5rem;font-size:clamp(2.2rem,7vw,3.4rem);line-height:1.1;color:var(--accent)}
 h2{margin:0 0 .5rem;font-size:1.1rem}
 .kicker{margin:0;color:var(--soft)}.lead{margin:0 0 2rem;font-size:1.2rem}
 section{margin:0 0 1.25rem;padding:1.25rem 1.5rem;background:var(--sheet);border:1px solid var(--line);border-radius:var(--radius);box-shadow:var(--shadow)}
-section p:first-of-type{margin-top:0}section>:last-child{margin-bottom:0}
+h1+section{margin-top:1.5rem}section>p:first-child,h2+p{margin-top:0}section>:last-child{margin-bottom:0}
 a{color:var(--accent)}.row{display:flex;gap:.5rem;flex-wrap:wrap}
 label{display:block;margin-bottom:.25rem;font-weight:600}
 input{flex:1 1 12rem;max-width:100%;padding:.5rem .75rem;font:inherit;color:inherit;background:var(--ground);border:1px solid var(--soft);border-radius:calc(var(--radius)/2)}

@@ -107,20 +107,24 @@ fn statuses_slowness_assets_and_strays_are_answered() {
 }
 
 #[test]
-fn each_engine_has_a_style_sheet_that_the_other_one_lacks() {
+fn each_engine_has_a_style_sheet_and_a_picture_that_the_other_one_lacks() {
     with_engines(|classic, identity| {
         for (own, other, name) in [(classic, identity, "classic"), (identity, classic, "identity")] {
             let page = Browser::default().get(own, "/login/callback");
-            let link = page.between(r#"<link rel="stylesheet" href=""#, "\"");
-            assert!(link.starts_with(&format!("/assets/{name}-")), "{link}");
-            let (head, css) = ask(own, &format!("GET {link}"), &[], "");
-            assert!(head.starts_with("HTTP/1.1 200") && css.contains("--accent"), "{head}");
-            assert!(
-                header(&head, "cache-control").is_some_and(|value| value.ends_with("immutable")),
-                "{head}"
-            );
-            let (head, _) = ask(other, &format!("GET {link}"), &[], "");
-            assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+            for (before, content) in
+                [(r#"<link rel="stylesheet" href=""#, "--accent"), (r#"<img src=""#, "<svg")]
+            {
+                let link = page.between(before, "\"");
+                assert!(link.starts_with(&format!("/assets/{name}-")), "{link}");
+                let (head, file) = ask(own, &format!("GET {link}"), &[], "");
+                assert!(head.starts_with("HTTP/1.1 200") && file.contains(content), "{head}");
+                assert!(
+                    header(&head, "cache-control").is_some_and(|value| value.ends_with("immutable")),
+                    "{head}"
+                );
+                let (head, _) = ask(other, &format!("GET {link}"), &[], "");
+                assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+            }
         }
     });
 }

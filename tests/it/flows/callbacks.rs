@@ -161,3 +161,29 @@ fn c13_a_second_answer_to_a_flow_that_has_ended_begins_no_other_one() {
     site.nobody_was_lost();
     site.flows("sign-in", "identity", 1, &[("success", 1)]);
 }
+
+#[test]
+fn a_state_leads_back_to_the_flow_in_which_it_was_issued() {
+    let site = site([0, 0, 100]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    ada.visit("/login");
+    let form = ada.at();
+    // Another one of the same workflow is begun on Classic, where nothing tells of the first.
+    ada.jar.remove("cutover-flow");
+    site.share("sign-in", 100, 0);
+    ada.visit("/login");
+    ada.told();
+    ada.submit(&form, "user=ada&password=right");
+    ada.went(&[
+        "POST /login 302 identity state sign-in",
+        "GET /challenge-authenticator/okta_email 200 identity state sign-in",
+    ]);
+    site.flows("sign-in", "classic", 1, &[("replaced", 1)]);
+    // From here on the pin says so, too.
+    let other = Proxy::with(toml("", [0, 0, 0], "", &site.classic, &site.identity));
+    ada.goes_to(other.address());
+    ada.submit(&ada.at(), "code=123456");
+    assert_eq!(ada.told()[0], "POST /challenge-authenticator/okta_email 302 identity flow sign-in");
+    site.nobody_was_lost();
+}

@@ -1,7 +1,9 @@
 //! What else comes by: big cookies, files of another build, headers that want to be believed, caches, clients of an
 //! API: scenarios 21, 22, 25, 26 and 27.
 
-use super::{signs_in_on_identity, site, site_with};
+use crate::support::{Engine, Proxy, portal};
+
+use super::{signs_in_on_identity, site, site_with, toml};
 
 #[test]
 fn c21_cookies_of_twenty_kilobytes_pass_and_the_flow_in_them_is_found() {
@@ -20,6 +22,44 @@ fn c21_cookies_of_twenty_kilobytes_pass_and_the_flow_in_them_is_found() {
     ]);
     let cookies = site.classic.last().head.all("cookie").join("; ");
     assert!(cookies.len() > 20_000 && !cookies.contains("cutover"), "all but ours");
+}
+
+#[test]
+fn c21_an_engine_that_finds_the_cookies_too_big_is_heard_and_named_in_the_metrics() {
+    let engine = |name: &'static str| {
+        Engine::script(move |conn| {
+            while let Some(request) = conn.request() {
+                // Node's and Tomcat's limits are of this order.
+                let is_too_big = request.head.text.len() > 16 * 1024;
+                let (status, body) = if is_too_big { (431, "too big") } else { (200, name) };
+                conn.send(format!("HTTP/1.1 {status} Such\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+            }
+        })
+    };
+    let (classic, identity) = (engine("classic"), engine("identity"));
+    let lines = "preset = \"okta\"\nkeys = [\"device\"]\npercent = 0";
+    let text = portal(lines, &classic, &identity) + "[apps.portal.workflows.sign-in]\npercent = 100\n";
+    let proxy = Proxy::with(text);
+    let mut ada = proxy.browser();
+    assert_eq!(ada.visit("/login").text(), "identity");
+    for at in 0..5 {
+        ada.jar.insert(format!("app-{at}"), "x".repeat(4000));
+    }
+    let form = ada.submit("/login", "user=ada&password=right");
+    assert_eq!((form.status(), form.text().as_str()), (431, "too big"), "the engine's answer, not ours");
+    assert_eq!(ada.visit("/").status(), 431);
+    for (workflow, engine, method) in [("sign-in", "identity", "POST"), ("none", "classic", "GET")] {
+        let labels =
+            format!("app=\"portal\",workflow=\"{workflow}\",engine=\"{engine}\",method=\"{method}\"");
+        proxy.counts(&format!("cutover_requests_total{{{labels},code=\"431\"}}"), 1.0);
+    }
+    // Not ours, and no fault of the endpoint: asked once, by no retry and of no other engine.
+    assert!(!proxy.ask("GET /metrics").body.contains("cutover_answers_total{"), "nothing was answered by us");
+    assert_eq!((classic.requests().len(), identity.requests().len()), (1, 2));
+
+    // With fewer cookies the flow goes on where it is.
+    ada.jar.retain(|name, _| !name.starts_with("app-"));
+    assert_eq!(ada.submit("/login", "user=ada&password=right").text(), "identity");
 }
 
 #[test]
@@ -106,44 +146,88 @@ fn c26_no_cache_keeps_a_flows_page_or_shows_one_engines_page_as_the_others() {
     assert_eq!(bob.visit("/").head.all("cache-control"), ["public, max-age=60"]);
 }
 
+/// The header line of an API client whose token says this.
+fn bearer(payload: &str) -> String {
+    use base64::Engine as _;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
+    format!("authorization: Bearer e30.{payload}.x")
+}
+
+const BY_SUBJECT: &str = "percent = 50\nkeys = [\"jwt:sub\", \"device\"]";
+
 #[test]
-fn c27_clients_of_an_api_go_by_their_token_and_those_without_one_by_the_default() {
-    let site = site_with("percent = 50\nkeys = [\"jwt:sub\", \"device\"]", [50, 50, 50], "");
-    let other = crate::support::Proxy::with(super::toml(
-        "percent = 50\nkeys = [\"jwt:sub\", \"device\"]",
-        [50, 50, 50],
-        "",
-        &site.classic,
-        &site.identity,
-    ));
-    // The places of user-1 and user-2 are in `DESIGN.md`; user-3's is below a half.
+fn c27_clients_of_an_api_go_by_their_token_and_those_without_a_subject_by_the_default() {
+    let site = site_with(BY_SUBJECT, [50, 50, 50], "");
+    let other = Proxy::with(toml(BY_SUBJECT, [50, 50, 50], "", &site.classic, &site.identity));
+    // The places of user-1 (73112) and user-2 (59775) are in `DESIGN.md`; user-6 is at 30462, user-7 at
+    // 41543.
     for (payload, engine) in [
         ("{\"sub\":\"user-1\"}", "classic cohort none"),
         ("{\"sub\":\"user-2\"}", "classic cohort none"),
+        ("{\"aud\":\"portal\",\"sub\":\"user-6\"}", "identity cohort none"),
+        ("{\"sub\":\" USER-7 \"}", "identity cohort none"),
         ("{\"aud\":\"portal\"}", "classic default none"),
+        ("{\"sub\":\"\"}", "classic default none"),
+        ("{\"sub\":[\"user-6\"]}", "classic default none"),
+        ("no claims at all", "classic default none"),
     ] {
-        use base64::Engine as _;
-        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
         for proxy in [&site.proxy, &other] {
+            let mut client = proxy.client();
             for _ in 0..3 {
-                let line = format!("authorization: Bearer e30.{payload}.x");
-                let reply = proxy.client().get("/api/me").header(&line).header("accept: */*").send();
-                assert_eq!(reply.head.get("served-by"), Some(engine));
-                assert!(!reply.head.has("set-cookie") || engine.contains("cohort"));
+                let reply = client.get("/api/me").header(&bearer(payload)).header("accept: */*").send();
+                assert_eq!(reply.head.get("served-by"), Some(engine), "{payload}");
+                // Whoever loads no page is no browser, and is given no cookie of ours.
+                assert_eq!(reply.ticket(), None, "{payload}");
             }
         }
     }
-    let preflight = site
-        .proxy
-        .client()
-        .ask("OPTIONS", "/login")
-        .header("origin: https://app.example.com")
-        .header("access-control-request-method: POST")
-        .header("sec-fetch-mode: cors")
-        .send();
-    assert_eq!(preflight.head.get("served-by"), Some("classic default none"));
-    site.flows("sign-in", "classic", 0, &[]);
-    site.flows("sign-in", "identity", 0, &[]);
+    // Many of them, over one connection or many: without a subject never a throw of dice.
+    for _ in 0..40 {
+        let reply = site.proxy.client().get("/api/me").header(&bearer("{}")).header("accept: */*").send();
+        assert_eq!(reply.head.get("served-by"), Some("classic default none"));
+    }
+    // A share that grows takes subjects along, and gives none back.
+    site.proxy.replace("percent = 50\nkeys", "percent = 60\nkeys");
+    let engine = |payload| {
+        let reply = site.proxy.client().get("/api/me").header(&bearer(payload)).send();
+        reply.head.get("served-by").expect("an engine").to_owned()
+    };
+    assert_eq!(engine("{\"sub\":\"user-2\"}"), "identity cohort none");
+    assert_eq!(engine("{\"sub\":\"user-6\"}"), "identity cohort none");
+    assert_eq!(engine("{\"sub\":\"user-1\"}"), "classic cohort none");
+}
+
+#[test]
+fn c27_a_preflight_begins_no_flow_whoever_sends_it() {
+    // A start that names no methods is one for any of them.
+    let site = site_with(BY_SUBJECT, [50, 50, 50], "start = [\"/login\"]\n");
+    let authorized = bearer("{\"sub\":\"user-6\"}");
+    for (line, engine) in
+        [("accept: */*", "classic default sign-in"), (authorized.as_str(), "identity cohort sign-in")]
+    {
+        let mut client = site.proxy.client();
+        for _ in 0..2 {
+            let preflight = client
+                .ask("OPTIONS", "/login")
+                .header("origin: https://app.example.com")
+                .header("access-control-request-method: POST")
+                .header("sec-fetch-mode: cors")
+                .header(line)
+                .send();
+            assert_eq!(preflight.head.get("served-by"), Some(engine));
+            let ours = preflight.head.all("set-cookie");
+            assert!(!ours.iter().any(|line| line.starts_with("cutover")), "{ours:?}");
+        }
+    }
+    for engine in ["classic", "identity"] {
+        site.flows("sign-in", engine, 0, &[]);
+    }
+
+    // The call itself does, and is counted where its client comes back.
+    let mut ada = site.browser();
+    ada.line = Some(authorized);
+    ada.submit("/login", "user=ada&password=right");
+    assert!(ada.jar.contains_key("cutover-flow"), "{:?}", ada.jar);
 }
 
 #[test]

@@ -1,30 +1,34 @@
-//! Whatever one browser does, whatever shares do meanwhile, and however the clock goes: a flow is answered by one engine
-//! from start to end, and a signed-in session never reaches the other one. No sockets: the decision, what it learns,
-//! and the two versions of the app as state machines.
+//! Whatever one browser does in three tabs, whatever shares and keys do meanwhile, whichever of two nodes it asks, and
+//! however the clock goes: a flow is answered by one engine from start to end, and a signed-in session never reaches
+//! the other one. No sockets: the decision, what it learns, and the two versions of the app as state machines.
+//!
+//! The test keeps its own account of which flow each tab is in, and knows nothing of pins but what `DESIGN.md` 4
+//! promises of them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use cutover::ambient::{Ambient, Moment};
 use cutover::config::files::NamedFiles;
 use cutover::config::parse;
-use cutover::decide::anew::{Hold, let_go, without_session};
 use cutover::decide::answer::{AnswerFacts, state_issued};
-use cutover::decide::bucket::Share;
 use cutover::decide::cookies::PLAIN;
-use cutover::decide::decision::{Decision, Question, Reason, Rules, StateHit, TicketState, decide};
+use cutover::decide::decision::{Question, Reason, Rules, StateHit, decide};
 use cutover::decide::engine::Engine as Side;
-use cutover::decide::evacuate::{Order, Orders, SignOut, as_of, sign_out_first};
-use cutover::decide::flow::Flows;
+use cutover::decide::evacuate::{Orders, as_of, sign_out_first};
 use cutover::decide::headers::Seen;
 use cutover::decide::journey::learn;
-use cutover::decide::ticket::{SigningKey, Ticket};
+use cutover::decide::ticket::SigningKey;
 use cutover::decide::workflow::parameter;
 use cutover::runtime::snapshot::rules;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 
 use crate::support::app::{Asked, Model, ORG, Page, SESSION};
+
+mod anew;
+mod orders;
 
 const CONFIG: &str = r#"
 [[listeners]]
@@ -38,19 +42,50 @@ endpoints = ["http://10.0.0.11:8080"]
 endpoints = ["http://10.0.1.11:8080"]
 "#;
 
+/// Where a workflow starts, its name, and how long its pin holds unused and in all.
+const WORKFLOWS: [(&str, &str, u64, u64); 3] = [
+    ("/login", "sign-in", 30 * 60, 2 * 3600),
+    ("/recover-password", "recovery", 75 * 60, 24 * 3600),
+    ("/register", "registration", 75 * 60, 24 * 3600),
+];
+
+/// So long a flow that has ended still holds its steps.
+const AFTERLIFE: u64 = 60;
+/// A use is written down when the one before is older than this; so much longer may a pin hold than it must.
+const SLACK: u64 = 60;
+/// No story is longer than a session lives.
+const LONGEST: u64 = 20 * 3600;
+
+/// What is part of no flow but a sign-out's.
+const OUTSIDE: [&str; 4] = ["/", "/account", "/logout", "/api/me"];
+
+/// How many stories are told, unless the environment wants more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(300, |cases| cases.parse().expect("a number"))
+}
+
 /// What the browser, the operators and the clock do next.
 #[derive(Clone, Debug)]
 enum Act {
     Visit(&'static str),
-    /// The form of the page that the browser is on.
+    /// The form of the page that the tab shows.
     Submit {
         wrong: bool,
     },
+    /// What the script of that page asks for.
+    Fetch(&'static str),
     Reload,
     Back,
-    Share(&'static str, u32),
-    Wait(u32),
-    /// Another process takes over: nobody knows any state.
+    /// Goes on in another tab.
+    Tab(usize),
+    /// Shares of the app, recovery, registration and sign-in: a reload.
+    Shares([u8; 4]),
+    /// Another key signs, and the ones before still verify.
+    NewKey,
+    /// An edit that is refused.
+    Broken,
+    Wait(u64),
+    /// Both nodes are replaced: nobody knows any state.
     Restart,
 }
 
@@ -63,113 +98,210 @@ fn act() -> impl Strategy<Value = Act> {
         "/register",
         "/logout",
     ]);
-    let workflow = proptest::sample::select(vec!["app", "recovery", "registration", "sign-in"]);
-    let share = proptest::sample::select(vec![0, 10_000, 50_000, 100_000]);
+    let call = proptest::sample::select(vec!["/api/me", "/assets/any.js"]);
+    let share = || proptest::sample::select(vec![0, 50, 100]);
+    let shares = [share(), share(), share(), share()];
+    let wait = prop_oneof![6 => 0u64..25, 2 => 50u64..70, 1 => 1700u64..1900, 1 => 4400u64..4600];
     prop_oneof![
-        4 => page.prop_map(Act::Visit),
-        8 => proptest::bool::weighted(0.2).prop_map(|wrong| Act::Submit { wrong }),
+        5 => page.prop_map(Act::Visit),
+        9 => proptest::bool::weighted(0.2).prop_map(|wrong| Act::Submit { wrong }),
+        2 => call.prop_map(Act::Fetch),
         1 => Just(Act::Reload),
         1 => Just(Act::Back),
-        2 => (workflow, share).prop_map(|(workflow, share)| Act::Share(workflow, share)),
-        2 => (0u32..25).prop_map(Act::Wait),
+        3 => (0usize..3).prop_map(Act::Tab),
+        3 => shares.prop_map(Act::Shares),
+        1 => Just(Act::NewKey),
+        1 => Just(Act::Broken),
+        2 => wait.prop_map(Act::Wait),
         1 => Just(Act::Restart),
     ]
 }
 
+/// A page in the history of a tab.
+#[derive(Clone, Debug)]
+struct Shown {
+    target: String,
+    /// The flow that it is a page of.
+    flow: Option<usize>,
+}
+
+/// A flow as the user sees it: from the start to the page that follows.
+#[derive(Clone, Debug)]
+struct Flow {
+    workflow: usize,
+    engine: Side,
+    began: u64,
+    used: u64,
+    ended: bool,
+}
+
+impl Flow {
+    /// Whether a pin must hold it.
+    fn must_hold(&self, now: u64) -> bool {
+        let (_, _, idle, cap) = WORKFLOWS[self.workflow];
+        !self.ended && now - self.used <= idle && now - self.began <= cap
+    }
+
+    /// Whether no pin of it can be left.
+    fn is_gone(&self, now: u64) -> bool {
+        let (_, _, idle, cap) = WORKFLOWS[self.workflow];
+        match self.ended {
+            true => now - self.used > AFTERLIFE,
+            false => now - self.used > idle + SLACK || now - self.began > cap,
+        }
+    }
+}
+
 struct World {
     rules: Rules,
+    keys: Vec<SigningKey>,
+    shares: [u8; 4],
     apps: [Model; 2],
-    states: BTreeMap<String, StateHit>,
+    /// What each node has seen engines issue.
+    states: [BTreeMap<String, StateHit>; 2],
     jar: BTreeMap<String, String>,
-    history: Vec<String>,
-    now: u64,
-    story: Vec<String>,
+    tabs: [Vec<Shown>; 3],
+    tab: usize,
+    /// Orders to evacuate; once there is one, the account of flows and sessions says nothing any more.
+    orders: Orders,
     /// Who served last.
     served: Option<Side>,
+    flows: Vec<Flow>,
+    /// Flows by their last use, the newest first.
+    order: Vec<usize>,
+    now: u64,
+    /// Chooses the node, and throws the dice.
+    chance: u64,
+    story: Vec<String>,
 }
 
 impl World {
-    fn new() -> Self {
-        let loaded = parse(CONFIG, "cutover.toml", &NamedFiles::default());
-        let config = loaded.unwrap_or_else(|rejected| panic!("{rejected}")).config;
+    fn new(chance: u64) -> Self {
         let key = SigningKey::new(vec![7; 32]).expect("32 bytes");
+        let home = || vec![Shown { target: "/".to_owned(), flow: None }];
         Self {
-            rules: rules(&config.apps[0], &config, &[key]),
+            rules: Self::loaded(CONFIG, std::slice::from_ref(&key)).expect("a good file"),
+            keys: vec![key],
+            shares: [0; 4],
             apps: [Model::new("classic"), Model::new("identity")],
-            states: BTreeMap::new(),
+            states: Default::default(),
             jar: BTreeMap::new(),
-            history: vec!["/".to_owned()],
-            now: 1_800_000_000,
-            story: Vec::new(),
+            tabs: [home(), home(), home()],
+            tab: 0,
+            orders: Orders::default(),
             served: None,
+            flows: Vec::new(),
+            order: Vec::new(),
+            now: 1_800_000_000,
+            chance,
+            story: Vec::new(),
         }
     }
 
-    /// Takes Identity's shares away and moves everybody off it.
-    fn evacuate(&mut self, sign_out: Option<&str>) {
-        for of in ["app", "recovery", "registration", "sign-in"] {
-            self.set_share(of, 0);
-        }
-        let sign_out = sign_out.and_then(|path| SignOut::parse(path).ok());
-        self.rules.evacuate = Orders::new(vec![Order { engine: Side::Identity, at: self.now, sign_out }]);
-        self.story.push(format!("evacuated at {}", self.now));
-        self.now += 1;
+    fn loaded(text: &str, keys: &[SigningKey]) -> Option<Rules> {
+        let config = parse(text, "cutover.toml", &NamedFiles::default()).ok()?.config;
+        Some(rules(&config.apps[0], &config, keys))
     }
 
-    fn set_share(&mut self, of: &str, parts: u32) {
-        let share = Share::from_parts(parts).expect("on the line");
-        if of == "app" {
-            self.rules.share = share.into();
+    /// A reload, as a node does it: all of the file, or nothing.
+    fn reload(&mut self, is_broken: bool) {
+        let [app, recovery, registration, sign_in] = self.shares;
+        let mut text = CONFIG.replace("keys =", &format!("percent = {app}\nkeys ="));
+        for (name, share) in [("recovery", recovery), ("registration", registration), ("sign-in", sign_in)] {
+            let _ = writeln!(text, "[apps.portal.workflows.{name}]\npercent = {share}");
+        }
+        if is_broken {
+            text = text.replace("preset", "presett");
+        }
+        match Self::loaded(&text, &self.keys) {
+            Some(rules) => self.rules = Rules { evacuate: self.orders.clone(), ..rules },
+            None => assert!(is_broken, "{text}"),
+        }
+    }
+
+    /// A fresh number; no two stories have the same ones.
+    fn next_chance(&mut self) -> u64 {
+        self.chance =
+            self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.chance ^ (self.chance >> 29)
+    }
+
+    fn shown(&self) -> Shown {
+        self.tabs[self.tab].last().expect("a page").clone()
+    }
+
+    fn act(&mut self, act: &Act) {
+        self.story.push(format!("{act:?}"));
+        // A page of a flow that has ended, or was left alone for too long, is nobody's.
+        let is_left = self.shown().flow.is_some_and(|at| !self.flows[at].must_hold(self.now));
+        if is_left && matches!(act, Act::Submit { .. } | Act::Fetch(_) | Act::Reload) {
             return;
         }
-        let mut workflows = self.rules.table.workflows().to_vec();
-        for workflow in workflows.iter_mut().filter(|workflow| workflow.name == of) {
-            workflow.share = Some(share.into());
-        }
-        self.rules.table = cutover::decide::workflow::Table::new(workflows, &[]);
-    }
-
-    fn act(&mut self, act: &Act, roll: u64) {
-        self.story.push(format!("{act:?}"));
         match act {
-            Act::Visit(page) => self.go("GET", page, "", roll),
+            Act::Visit(page) => self.go("GET", page, "", None),
             Act::Submit { wrong } => {
-                let page = self.history.last().expect("a page").clone();
-                let path = page.split('?').next().unwrap_or_default();
+                let Shown { target, flow } = self.shown();
+                let path = target.split('?').next().unwrap_or_default();
                 if ["/", "/account", "/logout"].contains(&path) || path.contains("callback") {
                     return;
                 }
                 let form = if *wrong { "password=wrong" } else { "password=right" };
-                self.go("POST", &page, form, roll);
+                self.go("POST", &target, form, flow);
+            }
+            Act::Fetch(call) => {
+                let Shown { target, flow } = self.shown();
+                self.request("GET", call, "", flow, Some(&target));
             }
             Act::Reload => {
-                let page = self.history.last().expect("a page").clone();
-                self.go("GET", &page, "", roll);
+                let Shown { target, flow } = self.shown();
+                self.go("GET", &target, "", flow);
             }
             Act::Back => {
-                if self.history.len() > 1 {
-                    self.history.pop();
+                let tab = &mut self.tabs[self.tab];
+                if tab.len() > 1 {
+                    tab.pop();
                 }
             }
-            Act::Share(of, parts) => self.set_share(of, *parts),
-            Act::Wait(seconds) => self.now += u64::from(*seconds),
-            Act::Restart => self.states.clear(),
+            Act::Tab(tab) => self.tab = *tab,
+            Act::Shares(shares) => {
+                self.shares = *shares;
+                self.reload(false);
+            }
+            Act::NewKey => {
+                let key = SigningKey::new(vec![self.keys.len() as u8; 32]).expect("32 bytes");
+                self.keys.insert(0, key);
+                self.reload(false);
+            }
+            Act::Broken => self.reload(true),
+            Act::Wait(seconds) => self.wait(*seconds),
+            Act::Restart => self.states = Default::default(),
+        }
+    }
+
+    /// Never to a time at which nobody can say whether a pin still holds.
+    fn wait(&mut self, seconds: u64) {
+        let mut then = self.now + seconds;
+        while self.flows.iter().any(|flow| !flow.ended && !flow.must_hold(then) && !flow.is_gone(then)) {
+            then += SLACK;
+        }
+        if then < 1_800_000_000 + LONGEST {
+            self.now = then;
         }
     }
 
     /// Goes to a page and wherever it leads, by way of the org as well.
-    fn go(&mut self, method: &str, target: &str, form: &str, roll: u64) {
+    fn go(&mut self, method: &str, target: &str, form: &str, mut flow: Option<usize>) {
         let (mut method, mut target, mut form) = (method.to_owned(), target.to_owned(), form.to_owned());
         for _ in 0..8 {
-            let next = self.request(&method, &target, &form, roll);
-            if target == "/" {
-                // Pages of a flow that may have ended are nobody's.
-                self.history.clear();
-            }
-            if self.history.last() != Some(&target) {
-                self.history.push(target.clone());
-            }
-            let Some(next) = next else { return };
+            let (next, of) = self.request(&method, &target, &form, flow, None);
+            flow = of;
+            let Some(next) = next else {
+                // A redirect is no page that one could go back to.
+                let tab = &mut self.tabs[self.tab];
+                tab.pop_if(|shown| shown.target == target);
+                tab.push(Shown { target, flow });
+                return;
+            };
             target = match next.strip_prefix(ORG) {
                 None => next,
                 Some(at_org) => match at_org.split_once("state=") {
@@ -185,8 +317,15 @@ impl World {
         panic!("round in circles: {:#?}", self.story);
     }
 
-    /// One exchange; where it leads.
-    fn request(&mut self, method: &str, target: &str, form: &str, roll: u64) -> Option<String> {
+    /// One exchange: where it leads, and the flow that it is part of afterwards. `page`: the one whose script asks.
+    fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        form: &str,
+        flow: Option<usize>,
+        page: Option<&str>,
+    ) -> (Option<String>, Option<usize>) {
         let line = |jar: &BTreeMap<String, String>, ours: bool| {
             let pairs = jar.iter().filter(|(name, _)| ours || !name.starts_with("cutover"));
             pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
@@ -196,53 +335,90 @@ impl World {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"));
         };
         put("host", "portal.example.com");
-        put("sec-fetch-mode", "navigate");
         put("cookie", &line(&self.jar, true));
+        match page {
+            Some(page) => {
+                put("sec-fetch-mode", "cors");
+                put("referer", &format!("http://portal.example.com{page}"));
+            }
+            None => put("sec-fetch-mode", "navigate"),
+        }
         let asked = Asked::new(method, target, &line(&self.jar, false), form);
-        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let session = self.jar.get(SESSION).filter(|sid| sid.contains("-user-")).cloned();
         let query = target.split_once('?').map(|(_, query)| query);
-        let place = self.rules.table.place(&method, &asked.path, query);
+        let chance = self.next_chance();
+        let node = (chance & 1) as usize;
         let state =
-            query.and_then(|query| parameter(query, "state")).and_then(|state| self.states.get(state));
-        let question = Question {
-            method: &method,
-            path: &asked.path,
-            query,
-            headers: &headers,
-            seen: Seen::of(&headers),
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            peer_is_trusted: false,
-            secure: false,
-            place,
-            state: state.copied().filter(|_| place.is_in_workflow()),
+            query.and_then(|query| parameter(query, "state")).and_then(|state| self.states[node].get(state));
+        let state = state.copied();
+        let decision = {
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let place = self.rules.table.place(&method, &asked.path, query);
+            let question = Question {
+                method: &method,
+                path: &asked.path,
+                query,
+                headers: &headers,
+                seen: Seen::of(&headers),
+                client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                peer_is_trusted: false,
+                secure: false,
+                place,
+                state: state.filter(|_| place.is_in_workflow()),
+            };
+            let moment = Moment { wall: self.now, roll: chance, ..Ambient::system().moment() };
+            let decision = decide(&self.rules, &question, moment);
+            self.is_the_same_anew(&question, &decision, moment);
+            decision
         };
-        let moment = Moment { wall: self.now, roll, ..Ambient::system().moment() };
-        let decision = decide(&self.rules, &question, moment);
-        self.is_the_same_anew(&question, &decision, moment);
         if let Some(path) = sign_out_first(&self.rules, &decision, self.now).cloned() {
             self.story.push(format!("  {method} {target} → signs out first at {}", self.now));
-            let ticket = decision.issue.expect("a mark");
-            let line = self.rules.sealer.set_cookie(&PLAIN, &ticket);
+            let line = self.rules.sealer.set_cookie(&PLAIN, &decision.issue.expect("a mark"));
             self.take(&Page::to(path.as_str()), |_, _, _| [line, None]);
-            return Some(path.as_str().to_owned());
+            return (Some(path.as_str().to_owned()), None);
         }
         let served = decision.engine;
         self.served = Some(served);
-        let page = self.apps[served.index()].answer(&asked);
         self.story.push(format!(
-            "  {method} {target} → {} by {} at {}: {}",
+            "  {method} {target} → {} by {} at {}, node {node}, flow {flow:?}",
             served.as_str(),
             decision.reason.as_str(),
             self.now,
-            page.status
         ));
-        self.take(&page, |world, status, headers| {
+
+        let start = WORKFLOWS.iter().position(|(path, ..)| *path == asked.path);
+        let begins = start.filter(|_| method == "GET" && query.is_none());
+        let flow = match begins {
+            Some(workflow) if self.orders.is_empty() => {
+                Some(self.begins(workflow, served, session.as_deref()))
+            }
+            Some(_) | None => flow,
+        };
+        let flow = flow.filter(|_| self.orders.is_empty());
+        let part_of = flow.and_then(|at| match begins {
+            Some(_) => Some(at),
+            None => self.goes_on(at, served, page.unwrap_or(target), state.filter(|_| page.is_none())),
+        });
+        // Outside workflows only the session counts, and a sign-out is its owner's.
+        let outside = |path: &str| OUTSIDE.contains(&path);
+        if let Some(session) = &session
+            && self.orders.is_empty()
+            && outside(&asked.path)
+            && page.is_none_or(outside)
+        {
+            assert!(session.starts_with(served.as_str()), "{session} has strayed: {:#?}", self.story);
+        }
+
+        let is_call = page.is_some();
+        let answer = self.apps[served.index()].answer(&asked);
+        self.story.push(format!("    {} {}", answer.status, answer.text));
+        self.take(&answer, |world, status, headers| {
             let facts = AnswerFacts::of(status, headers, "portal.example.com", world.now);
             if let Some(state) = state_issued(headers).filter(|_| facts.redirects) {
                 let workflow = decision.workflow().map(|at| world.rules.table.hash(at));
                 let issued = as_of(&world.rules, &decision, served, world.now as u32);
                 let hit = StateHit { engine: served, workflow, endpoint: 0, issued };
-                world.states.insert(state.to_owned(), hit);
+                world.states[node].insert(state.to_owned(), hit);
             }
             let lesson = learn(&world.rules, &decision, &facts, served, 0);
             let sealer = &world.rules.sealer;
@@ -251,49 +427,80 @@ impl World {
             [ticket, flows]
         });
         assert!(decision.reason != Reason::Failover);
-        page.lines.iter().find_map(|line| line.strip_prefix("location: ").map(str::to_owned))
+        let next = answer.lines.iter().find_map(|line| line.strip_prefix("location: ").map(str::to_owned));
+        if let Some(at) = part_of.filter(|_| !is_call) {
+            self.flows[at].used = self.now;
+            self.order.retain(|other| *other != at);
+            self.order.insert(0, at);
+            let arrived = next.as_deref() == Some("/");
+            let failed = answer.status >= 500 && asked.path.contains("callback");
+            self.flows[at].ended = arrived || failed;
+        }
+        (next, part_of.filter(|at| !self.flows[*at].ended))
     }
 
-    /// Were its engine gone, the request would go where one without the pin goes, and a flow would begin where its
-    /// start goes without that flow: what is decided from the trail is what all rows say.
-    fn is_the_same_anew(&self, question: &Question<'_>, decision: &Decision, moment: Moment) {
-        let sealer = &self.rules.sealer;
-        let gone = decision.engine;
-        let TicketState::Valid(ticket) = decision.trail.ticket else { return };
-        let asks = |question: Question<'_>, ticket: Ticket, flows: &Flows| {
-            let ticket = sealer.set_cookie(&PLAIN, &ticket).expect("a key");
-            let flows = sealer.set_flow_cookie(&PLAIN, flows).expect("a key");
-            let others = self.jar.iter().filter(|(name, _)| !name.starts_with("cutover"));
-            let others = others.map(|(name, value)| format!("{name}={value}"));
-            let ours = [&ticket, &flows].map(|line| line.split(';').next().expect("a pair").to_owned());
-            let line = ours.into_iter().chain(others).collect::<Vec<_>>().join("; ");
-            let mut headers = question.headers.clone();
-            headers.insert("cookie", HeaderValue::from_str(&line).expect("a value"));
-            decide(&self.rules, &Question { headers: &headers, ..question }, moment)
+    /// Checks that a flow goes on where it is; the flow that the request is part of. Whose a path is: the `state` says,
+    /// where the node knows it; or it is its workflow's alone; or it is of the flow that was used last, and the others
+    /// have to wait.
+    fn goes_on(&mut self, at: usize, served: Side, page: &str, state: Option<StateHit>) -> Option<usize> {
+        if !self.flows[at].must_hold(self.now) {
+            return None;
+        }
+        let path = page.split('?').next().unwrap_or_default();
+        if OUTSIDE.contains(&path) {
+            return None;
+        }
+        let is_own = WORKFLOWS.iter().any(|(start, ..)| *start == path);
+        let owner = match state {
+            Some(hit) => self.told_by(hit),
+            None if is_own => Some(at),
+            None => self.owner(path),
         };
-        match decision.hold(&self.rules) {
-            Hold::Session(_) => {
-                let anew = without_session(&self.rules, decision, moment.wall);
-                let flows =
-                    decision.journey.as_ref().map(|journey| journey.flows.clone()).unwrap_or_default();
-                let whole = asks(*question, Ticket { session: None, ..ticket }, &flows);
-                assert_eq!((anew.engine, anew.reason), (whole.engine, whole.reason), "{:#?}", self.story);
-                assert!(anew.issue.is_some_and(|ticket| ticket.session.is_none()));
-            }
-            Hold::Flow(workflow, pin) => {
-                for is_over in [false, true] {
-                    let let_go = let_go(&self.rules, decision, (workflow, pin), is_over, moment.wall);
-                    let (path, engine) = let_go.start.expect("the preset has literal starts");
-                    let place = self.rules.table.place(&Method::GET, &path, None);
-                    assert_eq!(place.start, Some(workflow));
-                    let session = ticket.session.filter(|pin| !(is_over && pin.engine == gone));
-                    let (method, query, state) = (&Method::GET, None, None);
-                    let question = Question { method, path: &path, query, state, place, ..*question };
-                    let whole = asks(question, Ticket { session, ..ticket }, &let_go.flows);
-                    assert_eq!(engine, whole.engine, "{:#?}", self.story);
-                }
-            }
-            Hold::Page | Hold::Nothing => {}
+        if let Some(owner) = owner {
+            assert_eq!(served, self.flows[owner].engine, "flow {owner} has strayed: {:#?}", self.story);
+        }
+        owner
+    }
+
+    /// The flow in which a `state` was issued. One of its workflow on the other engine is left behind.
+    fn told_by(&mut self, hit: StateHit) -> Option<usize> {
+        let name = &self.rules.table.workflow(self.rules.table.named_by(hit.workflow?)?).name;
+        let of_it = |at: &usize| WORKFLOWS[self.flows[*at].workflow].1 == name;
+        let at = self.order.iter().copied().find(of_it)?;
+        if self.flows[at].engine == hit.engine && self.flows[at].must_hold(self.now) {
+            return Some(at);
+        }
+        self.flows[at].ended = true;
+        self.order.retain(|other| *other != at);
+        None
+    }
+
+    /// Notes that a workflow is started: anew where a flow of it is open, which stays where it is.
+    fn begins(&mut self, workflow: usize, served: Side, session: Option<&str>) -> usize {
+        let known = self.order.iter().copied().find(|at| self.flows[*at].workflow == workflow);
+        if let Some(at) = known.filter(|at| self.flows[*at].must_hold(self.now)) {
+            assert_eq!(served, self.flows[at].engine, "a new start has strayed: {:#?}", self.story);
+            self.flows[at].began = self.now;
+            return at;
+        }
+        let is_free = known.is_none_or(|at| self.flows[at].ended || self.flows[at].is_gone(self.now));
+        if is_free && session.is_some_and(|session| session.starts_with("identity-")) {
+            assert_eq!(served, Side::Identity, "going back is safe after sign-out only: {:#?}", self.story);
+        }
+        self.flows.push(Flow { workflow, engine: served, began: self.now, used: self.now, ended: false });
+        // Its workflow has one pin.
+        let flows = &self.flows;
+        self.order.retain(|at| flows[*at].workflow != workflow);
+        self.flows.len() - 1
+    }
+
+    /// The flow to which a path belongs that several workflows share: a step to one that goes on, a callback to one
+    /// that has just ended as well, which is then for nobody to claim.
+    fn owner(&self, path: &str) -> Option<usize> {
+        let mut here = self.order.iter().copied().filter(|at| !self.flows[*at].is_gone(self.now));
+        match path.contains("callback") {
+            true => here.next().filter(|at| !self.flows[*at].ended),
+            false => here.find(|at| !self.flows[*at].ended),
         }
     }
 
@@ -321,50 +528,60 @@ impl World {
             }
         }
     }
-
-    /// Nothing reached a version of the app that it had not begun, save what the user has left behind himself: a page
-    /// of a flow that has ended, or was replaced, is nobody's.
-    fn check(&self) {
-        for (side, app) in Side::BOTH.iter().zip(&self.apps) {
-            assert!(app.strangers.is_empty(), "{} got {:?}\n{:#?}", side.as_str(), app.strangers, self.story);
-        }
-        let session = self.jar.get(SESSION);
-        assert!(session.is_none_or(|sid| !sid.is_empty()));
-    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_flow_ends_where_it_began_and_a_session_stays_where_it_is(
-        acts in proptest::collection::vec(act(), 1..60),
-        roll in any::<u64>(),
+        acts in proptest::collection::vec(act(), 1..80),
+        chance in any::<u64>(),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(chance);
         for act in &acts {
-            world.act(act, roll);
-            world.check();
+            world.act(act);
         }
     }
+}
 
-    #[test]
-    fn an_order_leaves_nobody_on_its_engine_and_sends_nobody_round_in_circles(
-        before in proptest::collection::vec(act(), 1..40),
-        after in proptest::collection::vec(act(), 0..20),
-        sign_out in proptest::sample::select(vec![None, Some("/logout"), Some("/account"), Some("/login")]),
-        roll in any::<u64>(),
-    ) {
-        let mut world = World::new();
-        for act in &before {
-            world.act(act, roll);
-        }
-        world.evacuate(sign_out);
-        for act in after.iter().filter(|act| !matches!(act, Act::Share(..))) {
-            world.act(act, roll);
-        }
-        for _ in 0..2 {
-            world.go("GET", "/", "", roll);
-        }
-        prop_assert_eq!(world.served, Some(Side::Classic), "{:#?}", world.story);
+/// Stories of which there are too few among those that chance tells.
+#[test]
+fn a_flow_that_is_used_or_begun_anew_holds_longer() {
+    let submit = Act::Submit { wrong: false };
+    let mut used = vec![Act::Shares([100; 4])];
+    for act in [submit.clone(), Act::Reload, Act::Reload, submit.clone()] {
+        used.extend([Act::Wait(1000), act]);
     }
+    let mut anew = vec![Act::Shares([100; 4])];
+    for _ in 0..5 {
+        anew.extend([Act::Wait(1700), Act::Visit("/login")]);
+    }
+    anew.push(submit);
+    for acts in [used, anew] {
+        let mut world = World::new(0);
+        world.act(&Act::Visit("/login"));
+        for act in &acts {
+            world.act(act);
+        }
+        assert_eq!(world.flows.len(), 1, "{:#?}", world.story);
+    }
+}
+
+#[test]
+fn a_session_pin_lives_for_a_day_and_no_longer() {
+    let mut world = World::new(0);
+    let submit = Act::Submit { wrong: false };
+    let identity = Act::Shares([0, 0, 0, 100]);
+    for act in [identity, Act::Visit("/login"), submit.clone(), submit, Act::Shares([0; 4])] {
+        world.act(&act);
+    }
+    world.now += 24 * 3600;
+    world.act(&Act::Visit("/account"));
+    let last = |world: &World| world.story[world.story.len() - 2].trim().to_owned();
+    assert!(last(&world).starts_with("GET /account → identity by session"), "{:#?}", world.story);
+    world.now += 1;
+    // The account of sessions would call this a fault.
+    world.jar.insert(SESSION.to_owned(), "identity-forgotten".to_owned());
+    world.act(&Act::Fetch("/api/me"));
+    assert!(last(&world).starts_with("GET /api/me → classic by cohort"), "{:#?}", world.story);
 }

@@ -1,6 +1,8 @@
 //! Password recovery, which goes first: scenarios 2, 3, 10 and 11.
 
-use super::{signs_in_on_classic, site};
+use crate::support::Proxy;
+
+use super::{signs_in_on_classic, site, toml};
 
 #[test]
 fn c2_a_recovery_that_ends_signed_in_on_identity_keeps_the_user_there_until_they_sign_out() {
@@ -111,6 +113,53 @@ fn c3_a_step_page_belongs_to_the_flow_used_last() {
 }
 
 #[test]
+fn c3_a_flow_that_has_just_ended_in_another_tab_takes_no_step_of_one_that_goes_on() {
+    let site = site([100, 0, 0]);
+    let mut ada = site.browser();
+    ada.visit("/");
+    ada.visit("/login");
+    ada.submit("/login", "user=ada&password=right");
+    // Another tab: a recovery, to its end, and out again.
+    ada.visit("/recover-password");
+    ada.submit(&ada.at(), "user=ada");
+    ada.submit(&ada.at(), "code=123456");
+    ada.submit(&ada.at(), "password=new");
+    ada.visit("/logout");
+    ada.told();
+    // The first tab.
+    ada.at = Some("/signin/verify/okta/email".to_owned());
+    ada.fetch("/api/hints");
+    let away = ada.submit("/signin/verify/okta/email", "code=123456");
+    ada.visit(&format!("/authorization-code/callback?code=c&state={}", away.state_sent()));
+    ada.went(&[
+        "GET /api/hints 200 classic flow sign-in",
+        "POST /signin/verify/okta/email 302 classic flow sign-in",
+        "GET /authorization-code/callback 302 classic state sign-in",
+        "GET / 200 classic session none",
+    ]);
+    site.nobody_was_lost();
+    site.flows("recovery", "identity", 1, &[("success", 1)]);
+    site.flows("sign-in", "classic", 1, &[("success", 1)]);
+}
+
+#[test]
+fn a_start_with_a_state_is_a_step_of_the_flow_that_is_open() {
+    let site = site([100, 0, 0]);
+    let mut ada = site.browser();
+    ada.visit("/recover-password");
+    let state = ada.state();
+    ada.told();
+    // Identity leads through another workflow's page, and the other node has not seen the state.
+    let other = Proxy::with(toml("", [100, 0, 0], "", &site.classic, &site.identity));
+    ada.goes_to(other.address());
+    ada.visit(&format!("/login?state={state}"));
+    ada.went(&["GET /login 409 identity flow recovery"]);
+    // Without one a sign-in starts.
+    ada.visit("/login");
+    ada.went(&["GET /login 200 classic cohort sign-in"]);
+}
+
+#[test]
 fn c10_a_link_that_classic_has_mailed_is_opened_on_classic_wherever_it_is_opened() {
     let site = site([0, 0, 0]);
     let mut ada = site.browser();
@@ -159,6 +208,18 @@ fn c11_a_mail_scanner_asks_once_for_each_request_and_starts_nothing() {
         for engine in ["classic", "identity"] {
             site.flows(workflow, engine, 0, &[]);
         }
+    }
+
+    // Nor does a browser that fetches ahead what its user may never open, though it keeps cookies.
+    let mut eager = site.browser();
+    for (line, page) in [("sec-purpose: prefetch", "/login"), ("x-moz: prefetch", "/register")] {
+        eager.line = Some(line.to_owned());
+        eager.visit(page);
+        assert!(
+            eager.jar.contains_key("cutover") && !eager.jar.contains_key("cutover-flow"),
+            "{:?}",
+            eager.jar
+        );
     }
 
     // Whoever reads the mail afterwards is where they were before.

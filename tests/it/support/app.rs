@@ -121,8 +121,6 @@ pub(crate) struct Model {
     used: HashSet<String>,
     /// What it was asked and had not begun.
     pub(crate) refused: Vec<String>,
-    /// What of that the other version had begun, as its names show.
-    pub(crate) strangers: Vec<String>,
     /// Tokens that were revoked by a sign-out.
     pub(crate) revoked: usize,
 }
@@ -142,13 +140,7 @@ impl Model {
         format!("{}-{what}-{}", self.name, self.made)
     }
 
-    fn refuse(&mut self, asked: &Asked, what: &str) -> Page {
-        let other = if self.name == "classic" { "identity-" } else { "classic-" };
-        if [&asked.query, &asked.path, &asked.body].iter().any(|part| part.contains(other))
-            || what == "this session"
-        {
-            self.strangers.push(format!("{} {}?{}", asked.method, asked.path, asked.query));
-        }
+    fn refuse(&mut self, what: &str) -> Page {
         self.refused.push(what.to_owned());
         Page::showing(format!("{} did not begin {what}", self.name)).status(409)
     }
@@ -180,12 +172,14 @@ impl Model {
     }
 
     pub(crate) fn answer(&mut self, asked: &Asked) -> Page {
-        let begins = matches!(&*asked.path, "/login" | "/recover-password" | "/register") && !asked.is_post();
+        // Within a workflow the transaction counts, whoever is signed in.
+        let is_apps_own =
+            matches!(&*asked.path, "/" | "/account" | "/logout") || asked.path.starts_with("/api/");
         let foreign = asked
             .cookie(SESSION)
             .is_some_and(|sid| sid.contains("-user-") && !self.sessions.contains_key(sid));
-        if foreign && !begins && !asked.path.starts_with("/assets/") {
-            return self.refuse(asked, "this session");
+        if foreign && is_apps_own {
+            return self.refuse("this session");
         }
         let user = asked.cookie(SESSION).and_then(|sid| self.sessions.get(sid).copied().flatten());
         match &*asked.path {

@@ -113,9 +113,11 @@ impl Ask<'_> {
     }
 }
 
-/// A browser: every page over a connection of its own, with the cookies of the pages before.
+/// A browser: every page over a connection of its own, unless it is lent one, with the cookies of the pages before.
 pub(crate) struct Browser {
     pub(super) address: SocketAddr,
+    /// A connection that is shared with other browsers, as behind a load balancer.
+    pub(crate) lent: Option<Client>,
     pub(crate) jar: BTreeMap<String, String>,
     /// The cookies that it sends from pages of other sites too.
     for_all_sites: BTreeSet<String>,
@@ -131,6 +133,7 @@ impl Browser {
     pub(crate) fn to(address: SocketAddr) -> Self {
         Self {
             address,
+            lent: None,
             jar: BTreeMap::new(),
             for_all_sites: BTreeSet::new(),
             at: None,

@@ -41,7 +41,14 @@ impl Browser {
 
     fn request(&mut self, method: &str, target: &str, form: &str, mode: &str, cross_site: bool) -> Reply {
         let cookies = self.cookies(cross_site);
-        let mut client = Client::to(self.address);
+        let mut own;
+        let client = match &mut self.lent {
+            Some(lent) => lent,
+            None => {
+                own = Client::to(self.address);
+                &mut own
+            }
+        };
         let mut ask = if method == "POST" { client.post(target, form) } else { client.ask(method, target) };
         ask = ask.header(&format!("sec-fetch-mode: {mode}")).header("accept: text/html, */*");
         if !cookies.is_empty() {

@@ -20,16 +20,16 @@ impl Model {
         }
         if asked.path == "/authorization-code/callback" {
             let Some(state) = asked.parameter("state").map(str::to_owned) else {
-                return self.refuse(asked, "this callback");
+                return self.refuse("this callback");
             };
             let Some(known) = self.transactions.remove(&state) else {
-                return self.refuse(asked, "this callback");
+                return self.refuse("this callback");
             };
             return self.signs_in(&known.browser).deleting(STATE_TOKEN);
         }
         if let Some(token) = asked.path.strip_prefix("/reset-password/").map(str::to_owned) {
             let Some(known) = self.transactions.remove(&token) else {
-                return self.refuse(asked, "this mail");
+                return self.refuse("this mail");
             };
             let token = self.mint("token");
             self.transactions.insert(token.clone(), known);
@@ -37,7 +37,7 @@ impl Model {
         }
         let token = asked.cookie(STATE_TOKEN).unwrap_or_default().to_owned();
         let Some(known) = self.transactions.get(&token).cloned() else {
-            return self.refuse(asked, "this step");
+            return self.refuse("this step");
         };
         match (&*asked.path, asked.is_post()) {
             ("/login", true) => Page::to("/signin/verify/okta/email"),

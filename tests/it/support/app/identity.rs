@@ -13,7 +13,7 @@ impl Model {
         };
         let Some(state) = asked.parameter("state") else {
             if asked.is_post() {
-                return self.refuse(asked, "this form");
+                return self.refuse("this form");
             }
             return self.with_session(asked, |app, sid| {
                 let state = app.mint("state");
@@ -23,7 +23,7 @@ impl Model {
         };
         match self.transactions.get(state).map(|known| known.kind) {
             Some(known) if known == kind => {}
-            Some(_) | None => return self.refuse(asked, "this transaction"),
+            Some(_) | None => return self.refuse("this transaction"),
         }
         match asked.is_post() {
             false => Page::showing(format!("identity form {state}")),
@@ -35,7 +35,7 @@ impl Model {
     }
 
     fn identity_step(&mut self, asked: &Asked) -> Page {
-        let Some(state) = asked.parameter("state") else { return self.refuse(asked, "this step") };
+        let Some(state) = asked.parameter("state") else { return self.refuse("this step") };
         let Some(known) = self.transactions.get(state).cloned() else {
             return if self.used.contains(state) && asked.path != "/login/callback" {
                 // Signed in already.
@@ -43,7 +43,7 @@ impl Model {
             } else if self.used.contains(state) {
                 Page::showing("identity has seen this code already").status(500)
             } else {
-                self.refuse(asked, "this transaction")
+                self.refuse("this transaction")
             };
         };
         let is_at_home = asked.cookie(SESSION) == Some(&known.browser);
