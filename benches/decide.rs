@@ -16,7 +16,7 @@ use cutover::decide::engine::Engine;
 use cutover::decide::evacuate::Orders;
 use cutover::decide::flow::{FlowPin, Flows};
 use cutover::decide::headers::Seen;
-use cutover::decide::journey::learn;
+use cutover::decide::lesson::learn;
 use cutover::decide::subject::{KeySource, SubjectKey};
 use cutover::decide::target::{Subjects, Target};
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};

@@ -1,17 +1,15 @@
-//! A request's part in a flow: the pin that holds it, the flow that it may begin, and what its answer teaches.
+//! A request's part in a flow: the pin that holds it, and the flow that it may begin.
 
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::decide::answer::AnswerFacts;
-use crate::decide::cookies::{self, CookieNames};
-use crate::decide::decision::{Decision, Question, Reason, Rules, TicketState};
+use crate::decide::cookies::CookieNames;
+use crate::decide::decision::{Question, Reason, Rules};
 use crate::decide::engine::Engine;
-use crate::decide::evacuate::{as_of, void_flows};
+use crate::decide::evacuate::void_flows;
 use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::presented::Presented;
 use crate::decide::seal::Rejection;
-use crate::decide::ticket::{SessionPin, Ticket};
-use crate::decide::workflow::{Ended, Place, SIGN_OUT, parameter};
+use crate::decide::workflow::{Place, parameter};
 
 /// What a flow did, for the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,12 +70,12 @@ pub struct Journey {
     /// Pins that an order voids, each with its workflow and the date of the order.
     pub voided: Vec<(u8, FlowPin, u64)>,
     /// Whether an answer opens a pin.
-    begins: Begins,
+    pub(super) begins: Begins,
 }
 
 /// Whether an answer opens a pin.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Begins {
+pub(super) enum Begins {
     #[default]
     No,
     /// Whatever it says: an error answer is as sticky as a good one.
@@ -256,198 +254,4 @@ impl Journey {
     fn tell(&mut self, workflow: u8, engine: Engine, what: FlowChange) {
         self.events.push(FlowEvent { workflow, engine, what });
     }
-}
-
-/// What an answer taught us: what the browser should hold from now on, and what is told of it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Lesson {
-    /// The ticket to give, when something is new or due.
-    pub ticket: Option<Ticket>,
-    /// The flow pins to give, or to take away, when something is new.
-    pub flows: Option<Flows>,
-    /// What flows did.
-    pub events: Vec<FlowEvent>,
-    /// Whether no cache may keep the answer.
-    pub no_store: bool,
-    /// Whether it sets a session cookie, where those pin somebody.
-    pub sets_session: bool,
-}
-
-/// Learns from an answer. `served` is who gave it, `endpoint` the hash of its endpoint.
-pub fn learn(
-    rules: &Rules,
-    decision: &Decision,
-    answer: &AnswerFacts<'_>,
-    served: Engine,
-    endpoint: u32,
-) -> Lesson {
-    let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
-    let place = decision.trail.place;
-    let mut lesson = Lesson {
-        no_store: place.is_in_workflow() || place.landing.is_some(),
-        ticket: decision.issue,
-        ..Lesson::default()
-    };
-    let endpoint = if rules.session.shared { 0 } else { endpoint };
-    let mut ended = None;
-    if let Some(journey) = &decision.journey {
-        lesson.events.extend_from_slice(&journey.events);
-        let mut flows = journey.flows.clone();
-        if let Some(workflow) = journey.workflow {
-            ended = journey.answered(
-                rules,
-                decision,
-                answer,
-                served,
-                endpoint,
-                workflow,
-                &mut flows,
-                &mut lesson,
-            );
-        }
-        if flows.is_due() || journey.rejected.is_some() {
-            lesson.flows = Some(flows);
-        }
-    }
-    if rules.session.pins() {
-        let held = decision.held();
-        let cookies = session_cookies(rules, answer);
-        lesson.sets_session = cookies.0;
-        let pin = session_after(rules, decision, answer, served, endpoint, ended, cookies);
-        if let Some(pin) = pin
-            && held.map(|held| held.session) != Some(pin)
-            && (held.is_some() || pin.is_some())
-        {
-            let held = held.unwrap_or(Ticket::new(now));
-            lesson.ticket =
-                Some(Ticket { session: pin, leaves: held.leaves && pin.is_none(), issued: now, ..held });
-        }
-    }
-    lesson
-}
-
-impl Journey {
-    /// What an answer to a request of this workflow does to its flow; how that ended, if it did.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the sides of one step, and nothing would hold them together"
-    )]
-    fn answered(
-        &self,
-        rules: &Rules,
-        decision: &Decision,
-        answer: &AnswerFacts<'_>,
-        served: Engine,
-        endpoint: u32,
-        workflow: u8,
-        flows: &mut Flows,
-        lesson: &mut Lesson,
-    ) -> Option<(u8, Ended)> {
-        let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
-        let hash = rules.table.hash(workflow);
-        let trail = &decision.trail;
-        if !trail.place.is_in_workflow() && trail.place.landing.is_none() {
-            return None;
-        }
-        let accepted = !answer.status.is_client_error() && !answer.status.is_server_error();
-        let begins = match self.begins {
-            Begins::No => false,
-            Begins::Always => true,
-            Begins::IfAccepted => accepted,
-        };
-        let mut tell = |engine, what| lesson.events.push(FlowEvent { workflow, engine, what });
-        let known = flows.of(hash).copied().filter(|pin| !pin.ended);
-        let pin = match known {
-            // A `state` or a link leads to the other engine: the old flow is left behind.
-            Some(pin) if begins && pin.engine != served => {
-                if pin.counted {
-                    let took = now.saturating_sub(pin.began);
-                    tell(pin.engine, FlowChange::Ended(FlowOutcome::Replaced, took));
-                }
-                None
-            }
-            Some(pin) => Some(FlowPin { endpoint, ..pin }),
-            None => None,
-        };
-        let mut pin = match pin {
-            Some(pin) => pin,
-            None if begins => {
-                // A browser that brings a ticket of ours has come back already.
-                let known =
-                    matches!(trail.ticket, TicketState::Valid(_)) && decision.reason != Reason::Landing;
-                if known {
-                    tell(served, FlowChange::Started);
-                }
-                let began = as_of(rules, decision, served, now);
-                FlowPin { endpoint, counted: known, began, ..FlowPin::new(hash, served, now) }
-            }
-            None => return None,
-        };
-        let is_callback = trail.place.callback & (1 << workflow) != 0;
-        let ended = rules.table.ending(workflow, is_callback, answer);
-        if let Some(ended) = ended {
-            if pin.counted {
-                let outcome = match ended {
-                    Ended::Success => FlowOutcome::Success,
-                    Ended::Failure => FlowOutcome::Failure,
-                };
-                tell(pin.engine, FlowChange::Ended(outcome, now.saturating_sub(pin.began)));
-            }
-            (pin.ended, pin.used) = (true, now);
-        }
-        if flows.of(hash) != Some(&pin) {
-            flows.open(pin);
-        }
-        ended.map(|ended| (workflow, ended))
-    }
-}
-
-/// Whether an answer sets a session cookie, and whether it deletes one.
-fn session_cookies(rules: &Rules, answer: &AnswerFacts<'_>) -> (bool, bool) {
-    let names = &rules.session.cookies;
-    let (mut sets, mut deletes) = (false, false);
-    for line in cookies::set_lines(answer.headers) {
-        if names.iter().any(|name| name.matches(line.name)) {
-            let deletion = line.is_deletion(answer.now);
-            deletes |= deletion;
-            sets |= !deletion;
-        }
-    }
-    (sets, deletes)
-}
-
-/// Who owns the session after an answer: `None` when that says nothing of it.
-fn session_after(
-    rules: &Rules,
-    decision: &Decision,
-    answer: &AnswerFacts<'_>,
-    served: Engine,
-    endpoint: u32,
-    ended: Option<(u8, Ended)>,
-    (sets, deletes): (bool, bool),
-) -> Option<Option<SessionPin>> {
-    let owner = decision.held().and_then(|held| held.session);
-    let is_owner = owner.is_none_or(|pin| pin.engine == served);
-    let holds = !is_owner && served == Engine::Classic;
-    match ended {
-        Some((workflow, Ended::Success)) if rules.table.workflow(workflow).name == SIGN_OUT => {
-            return Some(None);
-        }
-        // Without a cookie of its own a flow of classic takes nobody from identity: it may be a registration in an old
-        // tab, or a mail's link, that signs nobody in.
-        Some((_, Ended::Success))
-            if sets || (decision.trail.has_session_cookie[served.index()] && !deletes && !holds) =>
-        {
-            let now = u32::try_from(answer.now).unwrap_or(u32::MAX);
-            let made = as_of(rules, decision, served, now);
-            return Some(Some(SessionPin { engine: served, made, endpoint }));
-        }
-        Some((_, Ended::Success | Ended::Failure)) | None => {}
-    }
-    let place = decision.trail.place;
-    let turned_away = decision.trail.loads_page
-        && !place.is_in_workflow()
-        && place.landing.is_none()
-        && rules.table.sends_to_sign_in(answer);
-    (is_owner && ((deletes && !sets) || turned_away)).then_some(None)
 }

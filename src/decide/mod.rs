@@ -20,6 +20,7 @@ pub mod flow;
 pub mod isolation;
 pub mod presented;
 pub mod journey;
+pub mod lesson;
 pub mod evacuate;
 pub mod reason;
 pub mod decision;

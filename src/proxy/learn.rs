@@ -11,7 +11,7 @@ use crate::decide::engine::Engine;
 use crate::decide::evacuate::as_of;
 use crate::decide::headers;
 use crate::decide::isolation;
-use crate::decide::journey::{Lesson, learn};
+use crate::decide::lesson::{Lesson, learn};
 use crate::runtime::snapshot::{App, Snapshot};
 
 /// A `state` that was issued outside workflows is known for as long as an identity provider's page stands

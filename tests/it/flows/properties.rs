@@ -18,7 +18,7 @@ use cutover::decide::decision::{Question, Reason, Rules, StateHit, decide};
 use cutover::decide::engine::Engine as Side;
 use cutover::decide::evacuate::{Orders, as_of, sign_out_first};
 use cutover::decide::headers::Seen;
-use cutover::decide::journey::learn;
+use cutover::decide::lesson::learn;
 use cutover::decide::ticket::SigningKey;
 use cutover::decide::workflow::parameter;
 use cutover::runtime::snapshot::rules;
