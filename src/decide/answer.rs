@@ -50,6 +50,8 @@ pub struct CookieName {
     text: String,
     /// Where its first star is, so that nobody looks for one with every request.
     star: Option<usize>,
+    /// The letter before any star: most cookies differ in it from most names.
+    first: Option<u8>,
 }
 
 impl CookieName {
@@ -57,7 +59,8 @@ impl CookieName {
     pub fn parse(text: &str) -> Option<Self> {
         let is_token = HeaderName::from_bytes(text.replace('*', "x").as_bytes()).is_ok();
         let few_stars = text.bytes().filter(|byte| *byte == b'*').count() <= 4;
-        (is_token && few_stars).then(|| Self { text: text.to_owned(), star: text.find('*') })
+        let first = text.bytes().next().filter(|first| *first != b'*');
+        (is_token && few_stars).then(|| Self { text: text.to_owned(), star: text.find('*'), first })
     }
 
     /// As it is written.
@@ -67,6 +70,9 @@ impl CookieName {
 
     /// Whether a cookie of this name is meant. Names of cookies are compared with their case.
     pub fn matches(&self, name: &[u8]) -> bool {
+        if self.first.is_some() && self.first != name.first().copied() {
+            return false;
+        }
         let Some(star) = self.star else { return self.text.as_bytes() == name };
         let (first, rest) = (&self.text.as_bytes()[..star], &self.text[star + 1..]);
         let Some(mut left) = name.strip_prefix(first) else { return false };
@@ -109,9 +115,10 @@ pub struct Target<'a> {
 impl<'a> AnswerFacts<'a> {
     /// Reads an answer to a request for `host` at `base`.
     pub fn of(status: StatusCode, headers: &'a HeaderMap, host: &str, now: u64) -> Self {
-        let location = headers.get(LOCATION).and_then(|line| line.to_str().ok());
-        let redirects = status.is_redirection() && location.is_some();
-        let target = location.filter(|_| redirects).and_then(|location| same_site(location, host));
+        let location = if status.is_redirection() { headers.get(LOCATION) } else { None };
+        let location = location.and_then(|line| line.to_str().ok());
+        let redirects = location.is_some();
+        let target = location.and_then(|location| same_site(location, host));
         Self { status, headers, target, redirects, now }
     }
 }

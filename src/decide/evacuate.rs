@@ -236,8 +236,7 @@ fn leaving(
         // Nobody is there any more to sign out of.
         return Leaving::Void;
     }
-    let is_real =
-        !matches!(*question.method, Method::HEAD | Method::OPTIONS) && !is_prefetch(question.headers);
+    let is_real = !matches!(*question.method, Method::HEAD | Method::OPTIONS) && !is_prefetch(question);
     if is_real && sign_out.fits(question.path, question.query) {
         return Leaving::SignsOut;
     }

@@ -153,15 +153,19 @@ fn referring(rules: &Rules, headers: &HeaderMap) -> Option<Place> {
 }
 
 /// What the browser only fetches ahead (`Sec-Purpose`, Fetch 3.1.7, and the older names of it).
-pub(super) fn is_prefetch(headers: &HeaderMap) -> bool {
+pub(super) fn is_prefetch(question: &Question<'_>) -> bool {
     const NAMES: [HeaderName; 3] = [
         HeaderName::from_static("sec-purpose"),
         HeaderName::from_static("purpose"),
         HeaderName::from_static("x-moz"),
     ];
-    NAMES.iter().any(|name| {
-        headers.get(name).is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"prefetch").is_some())
-    })
+    let headers = question.headers;
+    question.seen.purpose
+        && NAMES.iter().any(|name| {
+            headers
+                .get(name)
+                .is_some_and(|value| memchr::memmem::find(value.as_bytes(), b"prefetch").is_some())
+        })
 }
 
 impl Journey {
@@ -188,7 +192,7 @@ impl Journey {
             // A page of the flow asks for a picture.
             return;
         }
-        let is_real = *question.method != Method::HEAD && !is_prefetch(question.headers);
+        let is_real = *question.method != Method::HEAD && !is_prefetch(question);
         let by_state = question.state.and_then(|hit| rules.table.named_by(hit.workflow?));
         if let Some(pin) = self.pinned
             && reason == Reason::Flow

@@ -45,12 +45,11 @@ pub fn learn(
     let mut ended = None;
     if let Some(journey) = &decision.journey {
         lesson.events.extend_from_slice(&journey.events);
-        let mut flows = journey.flows.clone();
         if let Some(workflow) = journey.workflow {
-            ended = heard.flow_after(journey, workflow, &mut flows, &mut lesson.events);
+            ended = heard.flow_after(journey, workflow, &mut lesson);
         }
-        if flows.is_due() || journey.rejected.is_some() {
-            lesson.flows = Some(flows);
+        if lesson.flows.is_none() && (journey.flows.is_due() || journey.rejected.is_some()) {
+            lesson.flows = Some(journey.flows.clone());
         }
     }
     if rules.session.pins() {
@@ -82,13 +81,7 @@ struct Heard<'a> {
 
 impl Heard<'_> {
     /// What the answer does to the flow of its workflow; how that ended, if it did.
-    fn flow_after(
-        &self,
-        journey: &Journey,
-        workflow: u8,
-        flows: &mut Flows,
-        events: &mut Vec<FlowEvent>,
-    ) -> Option<(u8, Ended)> {
+    fn flow_after(&self, journey: &Journey, workflow: u8, lesson: &mut Lesson) -> Option<(u8, Ended)> {
         let Self { rules, decision, answer, served, endpoint, now } = *self;
         let hash = rules.table.hash(workflow);
         let trail = &decision.trail;
@@ -101,8 +94,9 @@ impl Heard<'_> {
             Begins::Always => true,
             Begins::IfAccepted => accepted,
         };
-        let mut tell = |engine, what| events.push(FlowEvent { workflow, engine, what });
-        let known = flows.of(hash).copied().filter(|pin| !pin.ended);
+        let mut tell = |engine, what| lesson.events.push(FlowEvent { workflow, engine, what });
+        let held = journey.flows.of(hash);
+        let known = held.copied().filter(|pin| !pin.ended);
         let pin = match known {
             // A `state` or a link leads to the other engine: the old flow is left behind.
             Some(pin) if begins && pin.engine != served => {
@@ -141,8 +135,9 @@ impl Heard<'_> {
             }
             (pin.ended, pin.used) = (true, now);
         }
-        if flows.of(hash) != Some(&pin) {
-            flows.open(pin);
+        if held != Some(&pin) {
+            // Most steps change nothing, and nothing is copied for them.
+            lesson.flows.insert(journey.flows.clone()).open(pin);
         }
         ended.map(|ended| (workflow, ended))
     }

@@ -96,42 +96,57 @@ impl Matcher {
 
     /// Tells every pattern that matches a normalised path, in no particular order.
     pub fn find<'m>(&'m self, path: &str, mut found: impl FnMut(&'m End)) {
-        let mut active = Active::default();
-        self.enter(0, &mut active);
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            let mut next = Active::default();
+        let (mut here, mut beyond) = (Active::default(), Active::default());
+        let (mut active, mut next) = (&mut here, &mut beyond);
+        self.enter(0, active);
+        let mut rest = path;
+        while !rest.is_empty() {
+            let (segment, behind) = match memchr::memchr(b'/', rest.as_bytes()) {
+                Some(slash) => (&rest[..slash], &rest[slash + 1..]),
+                None => (rest, ""),
+            };
+            rest = behind;
+            if segment.is_empty() {
+                continue;
+            }
+            next.count = 0;
             for at in active.iter() {
-                let node = &self.nodes[at as usize];
-                if node.loops {
-                    self.enter(at, &mut next);
-                }
-                if let Some(child) = node.literals.get(segment) {
-                    self.enter(*child, &mut next);
-                }
-                if !node.extensions.is_empty()
-                    && let Some((_, extension)) = segment.rsplit_once('.')
-                    && let Some(child) = node.extensions.get(extension)
-                {
-                    self.enter(*child, &mut next);
-                }
-                for (parts, child) in &node.parts {
-                    if matches_parts(parts, segment) {
-                        self.enter(*child, &mut next);
-                    }
-                }
-                if let Some(child) = node.any {
-                    self.enter(child, &mut next);
-                }
+                self.go(at, segment, next);
             }
             if next.count == 0 {
                 return;
             }
-            active = next;
+            std::mem::swap(&mut active, &mut next);
         }
         for at in active.iter() {
             for end in &self.nodes[at as usize].ends {
                 found(&self.ends[*end as usize]);
             }
+        }
+    }
+
+    /// Enters every place that a segment leads to from this one.
+    fn go(&self, at: u32, segment: &str, next: &mut Active) {
+        let node = &self.nodes[at as usize];
+        if node.loops {
+            self.enter(at, next);
+        }
+        if let Some(child) = node.literals.get(segment) {
+            self.enter(*child, next);
+        }
+        if !node.extensions.is_empty()
+            && let Some(point) = memchr::memrchr(b'.', segment.as_bytes())
+            && let Some(child) = node.extensions.get(&segment[point + 1..])
+        {
+            self.enter(*child, next);
+        }
+        for (parts, child) in &node.parts {
+            if matches_parts(parts, segment) {
+                self.enter(*child, next);
+            }
+        }
+        if let Some(child) = node.any {
+            self.enter(child, next);
         }
     }
 

@@ -80,7 +80,9 @@ fn lesson(answered: &Answered<'_>, status: StatusCode, headers: &HeaderMap) -> L
     }
     let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     let facts = AnswerFacts::of(status, headers, host, now);
-    if let Some(state) = state_issued(headers).filter(|_| facts.redirects) {
+    if facts.redirects
+        && let Some(state) = state_issued(headers)
+    {
         let workflow = decision.workflow();
         let life = workflow.map_or(STATE_LIFE, |at| u64::from(rules.table.workflow(at).pin.cap));
         let workflow = workflow.map(|at| rules.table.hash(at));

@@ -26,6 +26,8 @@ pub struct Seen {
     pub fetch_mode: bool,
     /// `Content-Length`.
     pub content_length: bool,
+    /// `Sec-Purpose`, or one of its older names.
+    pub purpose: bool,
 }
 
 impl Seen {
@@ -41,6 +43,7 @@ impl Seen {
                 }
                 "content-length" => seen.content_length = true,
                 "forwarded" => seen.forwarded = true,
+                "sec-purpose" | "purpose" | "x-moz" => seen.purpose = true,
                 "sec-fetch-mode" => seen.fetch_mode = true,
                 "traceparent" => seen.trace = true,
                 "x-request-id" => seen.request_id = true,
