@@ -7,22 +7,21 @@ use hashbrown::HashMap;
 
 use crate::decide::pattern::{Methods, Pattern, Segment};
 
-/// All patterns of an app in one trie. Values are positions that the owner knows.
+/// All patterns of an app in one trie. Values are what the owner calls them.
 #[derive(Clone, Debug)]
-pub struct Matcher {
-    nodes: Vec<Node>,
-    ends: Vec<End>,
+pub struct Matcher<V> {
+    nodes: Vec<Node<V>>,
 }
 
-impl Default for Matcher {
+impl<V> Default for Matcher<V> {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], ends: Vec::new() }
+        Self { nodes: vec![Node::new(false)] }
     }
 }
 
 /// A place in the trie: what may come next, and what ends here.
-#[derive(Clone, Debug, Default)]
-struct Node {
+#[derive(Clone, Debug)]
+struct Node<V> {
     literals: HashMap<Box<str>, u32>,
     /// Parts of the form `*.css`, by what follows the point: lists of static files are dozens of these, and one look
     /// answers for all.
@@ -33,10 +32,22 @@ struct Node {
     deep: Option<u32>,
     /// Whether this is such a place.
     loops: bool,
-    ends: Vec<u32>,
+    ends: Vec<End<V>>,
 }
 
-impl Node {
+impl<V> Node<V> {
+    fn new(loops: bool) -> Self {
+        Self {
+            literals: HashMap::new(),
+            extensions: HashMap::new(),
+            parts: Vec::new(),
+            any: None,
+            deep: None,
+            loops,
+            ends: Vec::new(),
+        }
+    }
+
     /// The place behind these parts, `next` if there was none.
     fn behind(&mut self, parts: &[Box<str>], next: u32) -> u32 {
         if let Some(extension) = extension_in(parts) {
@@ -51,30 +62,49 @@ impl Node {
 }
 
 /// A pattern that ends somewhere.
-#[derive(Clone, Debug)]
-pub struct End {
+#[derive(Clone, Copy, Debug)]
+pub struct End<V> {
     /// What the owner calls it.
-    pub value: u32,
+    pub value: V,
     /// For which methods.
     pub methods: Methods,
-    /// How specific it is: compared segment by segment from the left, a longer path before its beginning.
-    pub rank: Vec<u8>,
+    /// How specific it is.
+    pub rank: Rank,
+}
+
+/// How specific a path is: segment by segment from the left, and a longer path before its beginning. Three bits for each
+/// segment, so that two are compared at once; behind the twenty-first all are alike.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Rank(u64);
+
+impl Rank {
+    const BITS: usize = 3;
+    const MOST: usize = 21;
+
+    fn of(path: &[Segment]) -> Self {
+        let places = (1..=Self::MOST).map(|place| u64::BITS as usize - 1 - place * Self::BITS);
+        let ranks = path.iter().map(|segment| u64::from(segment.rank()) + 1);
+        Self(places.zip(ranks).fold(0, |all, (place, rank)| all | rank << place))
+    }
 }
 
 /// More places than a path is in at once; beyond it the least specific are not looked at.
 const MOST_ACTIVE: usize = 32;
 
-impl Matcher {
+impl<V: Copy> Matcher<V> {
+    /// Whether no pattern was added.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.len() == 1 && self.nodes[0].ends.is_empty()
+    }
+
     /// Adds a pattern.
-    pub fn add(&mut self, pattern: &Pattern, value: u32) {
+    pub fn add(&mut self, pattern: &Pattern, value: V) {
         for path in &pattern.paths {
             let mut at = 0;
             for segment in path {
                 at = self.child(at, segment);
             }
-            let end = u32::try_from(self.ends.len()).expect("a file is not that long");
-            let rank = path.iter().map(Segment::rank).collect();
-            self.ends.push(End { value, methods: pattern.methods, rank });
+            let end = End { value, methods: pattern.methods, rank: Rank::of(path) };
             self.nodes[at as usize].ends.push(end);
         }
     }
@@ -89,13 +119,13 @@ impl Matcher {
             Segment::Parts(parts) => (node.behind(parts, next), false),
         };
         if child == next {
-            self.nodes.push(Node { loops, ..Node::default() });
+            self.nodes.push(Node::new(loops));
         }
         child
     }
 
     /// Tells every pattern that matches a normalised path, in no particular order.
-    pub fn find<'m>(&'m self, path: &str, mut found: impl FnMut(&'m End)) {
+    pub fn find<'m>(&'m self, path: &str, mut found: impl FnMut(&'m End<V>)) {
         let (mut here, mut beyond) = (Active::default(), Active::default());
         let (mut active, mut next) = (&mut here, &mut beyond);
         self.enter(0, active);
@@ -119,9 +149,7 @@ impl Matcher {
             std::mem::swap(&mut active, &mut next);
         }
         for at in active.iter() {
-            for end in &self.nodes[at as usize].ends {
-                found(&self.ends[*end as usize]);
-            }
+            self.nodes[at as usize].ends.iter().for_each(&mut found);
         }
     }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decide::answer::{AnswerFacts, Ending, Target};
 use crate::decide::engine::Engine;
-use crate::decide::matcher::Matcher;
+use crate::decide::matcher::{Matcher, Rank};
 use crate::decide::pattern::{Methods, Pattern, normalise};
 use crate::decide::stage::Schedule;
 
@@ -161,8 +161,7 @@ enum Role {
 pub struct Table {
     workflows: Vec<Workflow>,
     hashes: Vec<u32>,
-    matcher: Matcher,
-    roles: Vec<Role>,
+    matcher: Matcher<Role>,
     /// Landings without a path.
     anywhere: Vec<(u8, u8)>,
 }
@@ -191,15 +190,13 @@ impl Table {
 
     fn add(&mut self, patterns: &[Pattern], role: Role) {
         for pattern in patterns {
-            let value = u32::try_from(self.roles.len()).expect("a file is not that long");
-            self.matcher.add(pattern, value);
-            self.roles.push(role);
+            self.matcher.add(pattern, role);
         }
     }
 
     /// Whether there is nothing to match.
     pub fn is_empty(&self) -> bool {
-        self.roles.is_empty()
+        self.matcher.is_empty()
     }
 
     /// The workflows, in the order in which sets count them.
@@ -250,28 +247,28 @@ impl Table {
             return place;
         }
         let method = Methods::of(method);
-        let mut best: &[u8] = &[];
-        let mut best_landing: Option<&[u8]> = None;
+        let mut best = Rank::default();
+        let mut best_landing = None;
         self.matcher.find(&normalise(path), |end| {
             if !end.methods.includes(method) {
                 return;
             }
-            let role = self.roles[end.value as usize];
+            let role = end.value;
             match role {
                 Role::Asset => place.is_asset = true,
                 Role::Landing(at, entry) => {
                     let landing = self.landing((at, entry));
-                    if landing.fits(query) && best_landing.is_none_or(|best| best < &end.rank[..]) {
-                        best_landing = Some(&end.rank);
+                    if landing.fits(query) && best_landing.is_none_or(|best| best < end.rank) {
+                        best_landing = Some(end.rank);
                         place.landing = Some((at, entry));
                     }
                 }
                 Role::Start(_) | Role::Step(_) | Role::Callback(_) => {
-                    if end.rank[..] < *best {
+                    if end.rank < best {
                         return;
                     }
-                    if end.rank[..] > *best {
-                        best = &end.rank;
+                    if end.rank > best {
+                        best = end.rank;
                         (place.start, place.steps, place.callback) = (None, 0, 0);
                     }
                     match role {
