@@ -229,7 +229,11 @@ class Tab:
     def check(self):
         """No request failed, and whatever a page is made of came from the engine of the page."""
         shown = {page.document: page for page in self.pages()}
-        self.chromium.wait(lambda: all(loaded.is_over or 300 <= loaded.status < 400 for loaded in self.journal), "all is loaded")
+        def is_settled(loaded):
+            # Of what a page still loads when it is left, Chromium does not always tell the end.
+            return loaded.is_over or 300 <= loaded.status < 400 or loaded.document != self.page.document
+
+        self.chromium.wait(lambda: all(map(is_settled, self.journal)), "all is loaded")
         for loaded in self.journal:
             if not loaded.status and not loaded.failed:
                 continue

@@ -100,8 +100,11 @@ fn request(before: &HeaderMap, trusted: bool) {
             || is_stripped_key(name)
             || is_misspelled(name)
             || *name == headers::X_REQUEST_ID
+            // What is not declared does not pass: no trailer may carry a key past us.
+            || *name == header::TRAILER
             || (is_named(name) && !is_protected)
     });
+    assert!(!after.contains_key(header::TRAILER), "a trailer may carry a key");
     for name in after.keys() {
         assert!(!is_stripped_key(name), "a stranger's {name} was left");
         assert!(!is_misspelled(name), "{name} was left");
