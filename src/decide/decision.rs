@@ -179,6 +179,16 @@ impl Decision {
         matches!(self.trail.ticket, TicketState::Valid(Ticket { last: Some(last), .. }) if last != self.engine)
     }
 
+    /// Policy let the other engine serve: the browser's page comes from there.
+    pub fn is_served_by(&mut self, engine: Engine, now: u64) {
+        if let (true, Some(held)) = (self.trail.loads_page, self.held())
+            && held.last != Some(engine)
+        {
+            let issued = u32::try_from(now).unwrap_or(u32::MAX);
+            self.issue = Some(Ticket { last: Some(engine), issued, is_current: true, ..held });
+        }
+    }
+
     /// The ticket that the browser holds once it has taken what we give it.
     pub fn held(&self) -> Option<Ticket> {
         match (self.issue, self.trail.ticket) {

@@ -117,6 +117,11 @@ impl Flows {
         self.is_due
     }
 
+    /// The browser goes on holding what it holds.
+    pub(super) fn leave_as_held(&mut self) {
+        self.is_due = false;
+    }
+
     /// All of them, the one used last first.
     pub fn iter(&self) -> impl Iterator<Item = &FlowPin> {
         self.pins.iter()

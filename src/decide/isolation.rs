@@ -126,6 +126,23 @@ impl Jar {
     }
 }
 
+/// Takes the app's session cookies out of a head, whoever they are of.
+pub fn without_sessions(headers: &mut HeaderMap, session: &[CookieName]) {
+    let is_session = |part: &[u8]| {
+        let name = cookies::name_of(part);
+        restored(name).is_some() || session.iter().any(|wanted| wanted.matches(name))
+    };
+    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
+    for line in lines {
+        let parts = cookies::parts(line.as_bytes()).map(<[u8]>::trim_ascii);
+        let kept: Vec<&[u8]> = parts.filter(|part| !part.is_empty() && !is_session(part)).collect();
+        if let (false, Ok(line)) = (kept.is_empty(), HeaderValue::from_bytes(&kept.join(&b"; "[..]))) {
+            headers.append(COOKIE, line);
+        }
+    }
+}
+
 /// Gives the session cookies that an engine's answer sets the names that they have in the browser. A cookie that is
 /// deleted is deleted under both names: such lines often say nothing of `HttpOnly`. What an engine sets under a name
 /// that is made here is left out: it would be the other one's session. `now` is in seconds since the Unix epoch.
@@ -219,6 +236,15 @@ mod tests {
         {
             assert_eq!(whole(name.as_bytes()), is.as_bytes(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_head_without_sessions_keeps_every_other_cookie() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; connect.sid=c;cutover-i.connect.sid=i ; b=2"));
+        headers.append(COOKIE, HeaderValue::from_static("connect.sid=d"));
+        without_sessions(&mut headers, &names(&["connect.sid"]));
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 
     #[test]

@@ -107,15 +107,20 @@ pub(super) fn journey(
         Some(Ok(flows)) => journey.flows = flows,
         Some(Err(rejection)) => journey.rejected = Some(rejection),
     }
+    // What a page is made of comes in many requests at once: the next page tells what has become of flows.
+    let tells = asked_by.is_none();
     for (workflow, pin) in journey.flows.prune(&rules.table, entry.now) {
-        if pin.counted {
+        if pin.counted && tells {
             let took = pin.used.saturating_sub(pin.began);
             let what = FlowChange::Ended(FlowOutcome::Expired, took);
             journey.events.push(FlowEvent { workflow, engine: pin.engine, what });
         }
     }
     if !rules.evacuate.is_empty() {
-        journey.evacuate(rules, entry.now);
+        journey.evacuate(rules, entry.now, tells);
+    }
+    if !tells {
+        journey.flows.leave_as_held();
     }
     let (page, with_ended) = match asked_by {
         Some(page) => (page, true),
@@ -171,9 +176,10 @@ pub(super) fn is_prefetch(question: &Question<'_>) -> bool {
 impl Journey {
     /// Takes away the pins that orders void. The user begins anew, so such a flow counts as replaced: it says nothing
     /// of how well its engine did.
-    fn evacuate(&mut self, rules: &Rules, now: u32) {
+    fn evacuate(&mut self, rules: &Rules, now: u32, tells: bool) {
         self.voided = void_flows(rules, &mut self.flows, now);
-        for (workflow, pin, _) in self.voided.iter().filter(|(_, pin, _)| pin.counted && !pin.ended) {
+        for (workflow, pin, _) in self.voided.iter().filter(|(_, pin, _)| tells && pin.counted && !pin.ended)
+        {
             let what = FlowChange::Ended(FlowOutcome::Replaced, now.saturating_sub(pin.began));
             self.events.push(FlowEvent { workflow: *workflow, engine: pin.engine, what });
         }

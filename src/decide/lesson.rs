@@ -23,6 +23,8 @@ pub struct Lesson {
     pub no_store: bool,
     /// Whether it sets a session cookie, where those pin somebody.
     pub sets_session: bool,
+    /// Whether the user has signed out, where sessions pin somebody.
+    pub signed_out: bool,
 }
 
 /// Learns from an answer. `served` is who gave it, `endpoint` the hash of its endpoint.
@@ -56,6 +58,7 @@ pub fn learn(
         let held = decision.held();
         let cookies = heard.session_cookies();
         lesson.sets_session = cookies.0;
+        lesson.signed_out = heard.signs_out(ended);
         let pin = heard.session_after(ended, cookies);
         if let Some(pin) = pin
             && held.map(|held| held.session) != Some(pin)
@@ -157,6 +160,12 @@ impl Heard<'_> {
         (sets, deletes)
     }
 
+    /// Whether the answer ends a sign-out well.
+    fn signs_out(&self, ended: Option<(u8, Ended)>) -> bool {
+        let Some((workflow, Ended::Success)) = ended else { return false };
+        self.rules.table.workflow(workflow).name == SIGN_OUT
+    }
+
     /// Who owns the session after an answer: `None` when that says nothing of it.
     fn session_after(
         &self,
@@ -167,10 +176,10 @@ impl Heard<'_> {
         let owner = decision.held().and_then(|held| held.session);
         let is_owner = owner.is_none_or(|pin| pin.engine == served);
         let holds = !is_owner && served == Engine::Classic;
+        if self.signs_out(ended) {
+            return Some(None);
+        }
         match ended {
-            Some((workflow, Ended::Success)) if rules.table.workflow(workflow).name == SIGN_OUT => {
-                return Some(None);
-            }
             // Without a cookie of its own a flow of classic takes nobody from identity: it may be a registration in
             // an old tab, or a mail's link, that signs nobody in.
             Some((_, Ended::Success))

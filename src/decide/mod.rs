@@ -21,6 +21,7 @@ pub mod isolation;
 pub mod presented;
 pub mod journey;
 pub mod lesson;
+pub mod farewell;
 pub mod evacuate;
 pub mod reason;
 pub mod decision;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, SET_COOKIE};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
@@ -13,7 +14,7 @@ use crate::config::model::{OnUnavailable, Timeouts};
 use crate::decide::balance::Balance;
 use crate::decide::decision::{Decision, Reason};
 use crate::decide::engine::Engine;
-use crate::decide::isolation::Jar;
+use crate::decide::isolation::{self, Jar};
 use crate::decide::retry::{Progress, is_repeatable, may_repeat};
 use crate::net::activity::{Activity, Stall};
 use crate::proxy::body::{BodyError, RequestBody};
@@ -99,6 +100,11 @@ pub async fn forward(
                 head.lines.annotate(other, decision.reason, exchange.workflow);
             }
             hand_cookies(other, &mut head);
+            turn(&mut head);
+            if !session.shared {
+                // A session that the other build does not know, it would take for a broken one, and replace.
+                isolation::without_sessions(&mut head.headers, &session.cookies);
+            }
             return Ok(Box::pin(of_the_other_build(exchange, &head, decision, response, record)).await);
         }
         Ok(response) => return Ok(response),
@@ -113,13 +119,16 @@ pub async fn forward(
         {
             record.moved_to(other, Reason::Failover);
             hand_cookies(other, &mut head);
+            turn(&mut head);
             if app.annotate {
                 head.lines.truncate(unannotated);
                 head.lines.annotate(other, Reason::Failover, exchange.workflow);
             }
             // Boxed: rare, and the room for it would be moved about with every request.
             let again = Box::pin(attempts(exchange, &head, other, body, record));
-            again.await?.map_err(|failed| fault_of(failed.error))
+            let response = again.await?.map_err(|failed| fault_of(failed.error))?;
+            decision.is_served_by(other, exchange.worker.ambient.moment().wall);
+            Ok(response)
         }
         Attempt { error, body, .. } => {
             let next = match app.on_unavailable {
@@ -129,7 +138,7 @@ pub async fn forward(
             match (next, body) {
                 (Next::Answer(gone), _) => Err(ProxyError::EngineGone(gone)),
                 (Next::Other(anew), Some(body)) => {
-                    restart::turn(&mut head, &anew);
+                    turn(&mut head);
                     hand_cookies(other, &mut head);
                     if app.annotate {
                         head.lines.truncate(unannotated);
@@ -148,6 +157,13 @@ pub async fn forward(
     }
 }
 
+/// The other engine gets the request: what the browser has cached is of another build.
+fn turn(head: &mut RequestHead) {
+    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+        head.headers.remove(name);
+    }
+}
+
 /// A page of one engine may name a file that only its own build has, and the browser ask for it where no pin holds
 /// it. The one thing that crosses: a static GET that was answered 404 is asked once of the other engine.
 async fn of_the_other_build(
@@ -158,11 +174,19 @@ async fn of_the_other_build(
     record: &mut Record,
 ) -> Box<Response<Answer<RequestBody>>> {
     let other = decision.engine.other();
+    let asked_first = record.set_aside();
     record.moved_to(other, decision.reason);
     match attempts(exchange, head, other, RequestBody::none(), record).await {
-        Ok(Ok(found)) if found.status() != StatusCode::NOT_FOUND => found,
+        Ok(Ok(mut found)) if found.status() != StatusCode::NOT_FOUND => {
+            if !exchange.view.snapshot.apps[exchange.app].rules.session.shared {
+                // A file signs nobody in or out.
+                found.headers_mut().remove(SET_COOKIE);
+            }
+            found
+        }
         Ok(Ok(_) | Err(_)) | Err(_) => {
             record.moved_to(decision.engine, decision.reason);
+            record.put_back(asked_first);
             not_found
         }
     }

@@ -17,7 +17,9 @@ use crate::ambient::Moment;
 use crate::decide::decision::{Question, decide};
 use crate::decide::engine::Engine;
 use crate::decide::evacuate;
+use crate::decide::farewell;
 use crate::decide::headers::{self, Lines, Seen};
+use crate::decide::workflow::SIGN_OUT;
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
@@ -141,6 +143,12 @@ async fn serve(
             parts.headers.remove(name);
         }
     }
+    let signs_out = decision.workflow().is_some_and(|at| app.rules.table.workflow(at).name == SIGN_OUT);
+    let sessions = if signs_out && app.rules.session.pins() {
+        farewell::sessions(&parts.headers, &app.rules.session.cookies)
+    } else {
+        Vec::new()
+    };
     // Kept where answers are understood: whether a redirect stays on this site is told by its host.
     let host = if app.rules.table.is_empty() { None } else { parts.headers.get(HOST).cloned() };
 
@@ -181,6 +189,7 @@ async fn serve(
         served: serving,
         endpoint: record.endpoint_hash(),
         now: moment.wall,
+        sessions: &sessions,
     };
     Ok(engine_answer(downstream, &answered, idle_timeout, on_client, response, record))
 }

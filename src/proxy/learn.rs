@@ -9,6 +9,7 @@ use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Decision, StateHit};
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::as_of;
+use crate::decide::farewell;
 use crate::decide::headers;
 use crate::decide::isolation;
 use crate::decide::lesson::{Lesson, learn};
@@ -37,6 +38,8 @@ pub struct Answered<'a> {
     pub endpoint: u32,
     /// Seconds since the Unix epoch.
     pub now: u64,
+    /// The session cookies that a request to sign out brings.
+    pub sessions: &'a [Box<str>],
 }
 
 /// Learns from an answer, and makes its headers say what follows.
@@ -46,6 +49,9 @@ pub fn from_answer(answered: &Answered<'_>, status: StatusCode, headers: &mut He
     let session = &app.rules.session;
     if session.isolate {
         isolation::keep_apart(headers, answered.served, &session.cookies, answered.now);
+    }
+    if lesson.signed_out {
+        farewell::expire(headers, answered.sessions, secure);
     }
     let names = CookieNames::for_scheme(secure);
     let sealer = &app.rules.sealer;

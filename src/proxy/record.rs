@@ -67,6 +67,15 @@ pub struct Record {
     began_anew: bool,
 }
 
+/// What is known of an endpoint that has answered.
+pub struct SetAside {
+    asked: Option<Instant>,
+    upstream: Option<Duration>,
+    at: Option<Rc<WorkerEndpoint>>,
+    load: Option<InFlight>,
+    tries: u32,
+}
+
 /// What only the access log wants to know; absent when it does not.
 struct Told {
     method: Method,
@@ -252,6 +261,18 @@ impl Record {
         self.load = Some(in_flight);
         self.tries = tries;
         self.asked = Some(self.worker.ambient.instant());
+    }
+
+    /// Another endpoint is asked, whose answer may count for nothing: what is known of the one that has answered.
+    pub fn set_aside(&mut self) -> SetAside {
+        let (at, load) = (self.at.take(), self.load.take());
+        SetAside { asked: self.asked.take(), upstream: self.upstream.take(), at, load, tries: self.tries }
+    }
+
+    /// It was that one's answer after all.
+    pub fn put_back(&mut self, answered: SetAside) {
+        let SetAside { asked, upstream, at, load, tries } = answered;
+        (self.asked, self.upstream, self.at, self.load, self.tries) = (asked, upstream, at, load, tries);
     }
 
     /// The engine that serves, once one was chosen.

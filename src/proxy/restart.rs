@@ -1,7 +1,7 @@
 //! What becomes of a request whose engine is gone, when it is held there (`DESIGN.md` 4): a flow begins anew, a
 //! session waits for a while and is then given up.
 
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
+use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
@@ -14,7 +14,6 @@ use crate::proxy::forward::Exchange;
 use crate::proxy::record::Record;
 use crate::telemetry::noticed::EngineGone;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::head::RequestHead;
 
 /// After so many seconds it is worth another try, when nothing better is known.
 const TRY_AGAIN: u64 = 10;
@@ -126,13 +125,4 @@ pub(super) fn next(
     };
     exchange.worker.engine_gone(&EngineGone { app: &app.name, engine: gone, told, since, wall: now });
     next
-}
-
-/// The other engine gets the request: what the browser has cached is of another build.
-pub(super) fn turn(head: &mut RequestHead, anew: &Decision) {
-    if anew.changes_engine() {
-        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
-            head.headers.remove(name);
-        }
-    }
 }

@@ -79,6 +79,21 @@ fn c22_a_file_of_the_other_build_is_found_and_nothing_else_crosses() {
 }
 
 #[test]
+fn c22_a_file_of_the_other_build_signs_nobody_out() {
+    let site = site([100, 100, 100]);
+    let mut ada = site.browser();
+    signs_in_on_identity(&mut ada);
+    let session = ada.jar["connect.sid"].clone();
+    let file = ada.fetch("/assets/classic-1a2b.js");
+    assert_eq!(file.text(), "script of classic");
+    assert_eq!(file.head.all("set-cookie"), Vec::<&str>::new(), "a session that Classic began with it");
+    assert_eq!(site.classic.last().head.all("cookie").join("; ").find("connect.sid"), None);
+    assert_eq!(ada.jar["connect.sid"], session);
+    assert_eq!(ada.visit("/account").text(), "identity account of ada");
+    site.nobody_was_lost();
+}
+
+#[test]
 fn c22_files_of_a_flows_page_come_from_the_engine_of_the_flow() {
     let site = site([100, 0, 0]);
     let mut ada = site.browser();
@@ -144,6 +159,23 @@ fn c26_no_cache_keeps_a_flows_page_or_shows_one_engines_page_as_the_others() {
     let mut bob = site.browser();
     assert_eq!(bob.visit("/").head.all("cache-control"), ["max-age=60, private"]);
     assert_eq!(bob.visit("/").head.all("cache-control"), ["public, max-age=60"]);
+}
+
+#[test]
+fn c26_what_one_engine_gave_means_nothing_to_the_one_that_stands_in_for_it() {
+    let mut site = site_with("percent = 100\non_unavailable = \"failover\"", [0, 0, 0], "");
+    let mut ada = site.browser();
+    ada.visit("/");
+    ada.line = Some("if-none-match: \"classic\"".to_owned());
+    site.identity.stop();
+    let reply = ada.visit("/");
+    assert_eq!((reply.status(), reply.head.get("served-by")), (200, Some("classic failover none")));
+    assert!(!site.classic.last().head.has("if-none-match"));
+    // The page is Classic's now: Identity is not asked about it either.
+    ada.line = Some("if-none-match: \"identity\"".to_owned());
+    site.identity.returns();
+    assert_eq!(ada.visit("/").status(), 200);
+    assert!(!site.identity.last().head.has("if-none-match"));
 }
 
 /// The header line of an API client whose token says this.

@@ -200,7 +200,8 @@ impl Model {
                 Page::to(to).deleting(SESSION)
             }
             path if path.starts_with("/assets/") => match path.contains(self.name) {
-                true => Page::showing(format!("script of {}", self.name)),
+                // As frameworks do that begin a session with whatever they serve.
+                true => self.with_session(asked, |app, _| Page::showing(format!("script of {}", app.name))),
                 false => Page::showing("no such file").status(404),
             },
             path if path.starts_with("/api/") => {

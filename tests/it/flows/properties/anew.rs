@@ -14,6 +14,10 @@ impl World {
     /// Were its engine gone, the request would go where one without the pin goes, and a flow would begin where its
     /// start goes without that flow: what is decided from the trail is what all rows say.
     pub(super) fn is_the_same_anew(&self, question: &Question<'_>, decision: &Decision, moment: Moment) {
+        if !self.orders.is_empty() {
+            // A session that is to end may end with this request, or stay for it: the next one is another question.
+            return;
+        }
         let sealer = &self.rules.sealer;
         let gone = decision.engine;
         let TicketState::Valid(ticket) = decision.trail.ticket else { return };
