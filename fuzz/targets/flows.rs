@@ -27,7 +27,8 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(sign_out) = SignOut::parse(&path) {
         let written = sign_out.as_str();
         assert!(written.starts_with('/') && !written.starts_with("//") && written == path);
-        assert!(written.bytes().all(|byte| byte.is_ascii_graphic()) && !written.contains("/../"));
+        assert!(written.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(written.split('?').next().is_some_and(|path| !path.contains("/../")), "a query leads nowhere");
     }
     let normal = normalise(&path).into_owned();
     assert!(normal.starts_with('/') && !normal.contains("//"), "{normal:?}");
