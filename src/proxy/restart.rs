@@ -13,11 +13,18 @@ use crate::decide::ticket::Ticket;
 use crate::proxy::forward::Exchange;
 use crate::proxy::record::Record;
 use crate::telemetry::noticed::EngineGone;
+use crate::upstream::endpoint::SILENCE;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::head::RequestHead;
 
 /// After so many seconds it is worth another try, when nothing better is known.
 const TRY_AGAIN: u64 = 10;
+
+/// Whoever waits for the minute to end comes back within so many seconds, or the endpoint would be silent for too long to
+/// say that it is still gone.
+const WHILE_WAITING: u64 = 20;
+
+const _: () = assert!(WHILE_WAITING < SILENCE);
 
 /// What to do with the request.
 pub(super) enum Next {
@@ -81,7 +88,7 @@ pub(super) fn next(
     let next = match hold {
         Hold::Nothing => return Next::Error,
         Hold::Page => Gone::wait(TRY_AGAIN),
-        Hold::Session(_) if waited < PATIENCE => Gone::wait(PATIENCE - waited),
+        Hold::Session(_) if waited < PATIENCE => Gone::wait((PATIENCE - waited).min(WHILE_WAITING)),
         Hold::Session(_) if decision.is_one_time() => Gone::wait(TRY_AGAIN),
         Hold::Session(_) => {
             let anew = without_session(&app.rules, decision, now);
