@@ -93,7 +93,7 @@ pub(super) fn next(
         Hold::Session(_) => {
             let anew = without_session(&app.rules, decision, now);
             if anew.engine == gone {
-                record.issues(anew.issue, exchange.secure);
+                // Nobody else would have this user: the session may as well be there when the engine is back.
                 Gone::wait(TRY_AGAIN)
             } else {
                 Next::Other(Box::new(anew))

@@ -214,6 +214,26 @@ fn c23_an_old_refusal_does_not_shorten_the_minute() {
 }
 
 #[test]
+fn c23_a_session_is_kept_where_nobody_else_would_serve_its_user() {
+    let mut site = site([100, 100, 100]);
+    let mut ada = site.browser();
+    signs_in_on_identity(&mut ada);
+    site.proxy.replace("percent = 0", "percent = 100");
+    site.identity.stop();
+    for _ in 0..3 {
+        assert_eq!(waits(&ada.visit("/account")), Some(20));
+        later(&site, 20);
+    }
+    let reply = ada.visit("/account");
+    assert_eq!((waits(&reply), reply.ticket()), (Some(10), None));
+    site.identity.returns();
+    ada.told();
+    assert_eq!(ada.visit("/account").text(), "identity account of ada");
+    ada.went(&["GET /account 200 identity session none"]);
+    assert_eq!(restarts(&site), 0.0);
+}
+
+#[test]
 fn c23_a_one_time_answer_is_for_its_engine_alone_and_goes_there_once() {
     let mut site = site([0, 0, 0]);
     let link = "/login/callback?interaction_code=c&state=unknown";
