@@ -7,7 +7,8 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::decide::anew::{Hold, PATIENCE, let_go, without_session};
 use crate::decide::cookies::CookieNames;
-use crate::decide::decision::Decision;
+use crate::decide::decision::{Decision, TicketState};
+use crate::decide::evacuate::Leaving;
 use crate::decide::headers;
 use crate::decide::ticket::Ticket;
 use crate::proxy::forward::Exchange;
@@ -39,7 +40,7 @@ pub(super) enum Next {
 /// Our answer to a request whose engine is gone.
 #[derive(Debug, Default)]
 pub struct Gone {
-    /// Where the workflow begins, when somebody serves that.
+    /// Where to go instead: to where the workflow begins, when somebody serves that.
     pub(super) start: Option<HeaderValue>,
     /// When to come back, in seconds from now.
     retry_after: u64,
@@ -50,6 +51,10 @@ pub struct Gone {
 impl Gone {
     fn wait(seconds: u64) -> Next {
         Next::Answer(Box::new(Self { retry_after: seconds.max(1), ..Self::default() }))
+    }
+
+    fn sent_home() -> Next {
+        Next::Answer(Box::new(Self { start: Some(HeaderValue::from_static("/")), ..Self::default() }))
     }
 
     /// Makes an answer say so.
@@ -85,10 +90,21 @@ pub(super) fn next(
     };
     let waited = now.saturating_sub(since);
     let hold = decision.hold(&app.rules);
+    let departure = decision.evacuation.as_ref().and_then(|evacuation| evacuation.session);
+    let leaving = departure.map(|departure| departure.leaving);
     let next = match hold {
         Hold::Nothing => return Next::Error,
         Hold::Page => Gone::wait(TRY_AGAIN),
-        Hold::Session(_) if waited < PATIENCE => Gone::wait((PATIENCE - waited).min(WHILE_WAITING)),
+        Hold::Session(_) if leaving == Some(Leaving::SignsOut) => {
+            // Our answer ends the pin, and there is nobody to sign out of. A client that may not keep that answer's ticket
+            // could be sent round.
+            let is_known = matches!(decision.trail.ticket, TicketState::Valid(_));
+            if decision.trail.loads_page && is_known { Gone::sent_home() } else { Gone::wait(TRY_AGAIN) }
+        }
+        // A session that is to end is not waited for.
+        Hold::Session(_) if leaving.is_none() && waited < PATIENCE => {
+            Gone::wait((PATIENCE - waited).min(WHILE_WAITING))
+        }
         Hold::Session(_) if decision.is_one_time() => Gone::wait(TRY_AGAIN),
         Hold::Session(_) => {
             let anew = without_session(&app.rules, decision, now);
@@ -129,6 +145,7 @@ pub(super) fn next(
     let told = match (&next, hold) {
         (Next::Other(_), _) => "sessions are given up",
         (Next::Answer(answer), Hold::Flow(..)) if answer.start.is_some() => "flows begin anew",
+        (Next::Answer(answer), _) if answer.start.is_some() => "sessions are given up",
         (Next::Answer(_) | Next::Error, _) => "whom it holds must wait",
     };
     exchange.worker.engine_gone(&EngineGone { app: &app.name, engine: gone, told, since, wall: now });

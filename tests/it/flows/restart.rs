@@ -221,7 +221,7 @@ fn c23_a_session_is_kept_where_nobody_else_would_serve_its_user() {
     site.proxy.replace("percent = 0", "percent = 100");
     site.identity.stop();
     for _ in 0..3 {
-        assert_eq!(waits(&ada.visit("/account")), Some(20));
+        assert!(waits(&ada.visit("/account")).is_some_and(|wait| wait > 15));
         later(&site, 20);
     }
     let reply = ada.visit("/account");
