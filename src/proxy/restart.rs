@@ -9,7 +9,7 @@ use crate::decide::anew::{Hold, PATIENCE, let_go, without_session};
 use crate::decide::cookies::CookieNames;
 use crate::decide::decision::{Decision, TicketState};
 use crate::decide::evacuate::Leaving;
-use crate::decide::headers;
+use crate::decide::headers::{self, Seen};
 use crate::decide::ticket::Ticket;
 use crate::proxy::forward::Exchange;
 use crate::proxy::record::Record;
@@ -74,11 +74,17 @@ pub(super) fn is_unreachable(error: &UpstreamError) -> bool {
     matches!(error, UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. })
 }
 
+/// Whether somebody who loads a page is there to see it: not what is fetched ahead (any purpose that a browser names is
+/// such a one), nor what only asks about a page.
+fn is_navigation(head: &RequestHead) -> bool {
+    matches!(head.method, Method::GET | Method::POST) && !Seen::of(&head.headers).purpose
+}
+
 /// What to do with a request that every attempt has failed for: the last one with this error.
 pub(super) fn next(
     exchange: &Exchange<'_>,
     decision: &Decision,
-    method: &Method,
+    head: &RequestHead,
     error: &UpstreamError,
     record: &mut Record,
 ) -> Next {
@@ -90,16 +96,19 @@ pub(super) fn next(
     };
     let waited = now.saturating_sub(since);
     let hold = decision.hold(&app.rules);
+    let is_shown = decision.trail.loads_page && is_navigation(head);
     let departure = decision.evacuation.as_ref().and_then(|evacuation| evacuation.session);
     let leaving = departure.map(|departure| departure.leaving);
     let next = match hold {
         Hold::Nothing => return Next::Error,
         Hold::Page => Gone::wait(TRY_AGAIN),
+        // Nobody has seen that it cannot go on: the page that asks is still there, and so may be the engine, soon.
+        Hold::Flow(..) if !is_shown => Gone::wait(TRY_AGAIN),
         Hold::Session(_) if leaving == Some(Leaving::SignsOut) => {
             // Our answer ends the pin, and there is nobody to sign out of. A client that may not keep that answer's ticket
             // could be sent round.
             let is_known = matches!(decision.trail.ticket, TicketState::Valid(_));
-            if decision.trail.loads_page && is_known { Gone::sent_home() } else { Gone::wait(TRY_AGAIN) }
+            if is_shown && is_known { Gone::sent_home() } else { Gone::wait(TRY_AGAIN) }
         }
         // A session that is to end is not waited for.
         Hold::Session(_) if leaving.is_none() && waited < PATIENCE => {
@@ -121,10 +130,9 @@ pub(super) fn next(
             record.flows(&let_go.events);
             let names = CookieNames::for_scheme(exchange.secure);
             let flows = app.rules.sealer.set_flow_cookie(names, &let_go.flows);
-            let is_page = *method == Method::GET && decision.trail.loads_page;
-            let start = let_go
-                .start
-                .filter(|(_, engine)| is_page && *engine != gone && app.pool(*engine).may_serve(now));
+            let start = let_go.start.filter(|(_, engine)| {
+                head.method == Method::GET && *engine != gone && app.pool(*engine).may_serve(now)
+            });
             if let Some((_, engine)) = &start {
                 // Who serves the start is no news then: the move is counted here.
                 let ticket = decision.held().map(|held| Ticket {

@@ -108,17 +108,44 @@ fn c23_only_a_page_is_sent_to_the_start_and_what_is_outside_the_flow_leaves_it()
     // A picture of the page is not the flow.
     let reply = ada.fetch("/api/me");
     assert!(waits(&reply).is_some() && !ends_flows(&reply));
-    let flow = ada.jar.clone();
-    for script in [true, false] {
-        ada.jar = flow.clone();
-        ada.at = Some(page.clone());
-        let reply = if script { ada.fetch(&page) } else { ada.submit(&page, "code=123456") };
-        assert!(waits(&reply).is_some() && ends_flows(&reply));
-        let problem = reply.head.get("content-type").expect("a type");
-        assert!(problem.starts_with("text/html") && reply.text().contains("again"));
-        assert!(reply.head.get("x-request-id").is_some());
+    // Nor is what polls, asks about the page or fetches it ahead.
+    for method in ["HEAD", "OPTIONS"] {
+        let reply = ada.asks(method, &page);
+        assert!(waits(&reply) == Some(10) && !ends_flows(&reply), "{method}");
     }
+    for purpose in ["sec-purpose: prefetch;prerender", "purpose: prefetch", "x-moz: prefetch"] {
+        ada.line = Some(purpose.to_owned());
+        let reply = ada.visit(&page);
+        assert!(waits(&reply) == Some(10) && !ends_flows(&reply), "{purpose}");
+    }
+    ada.line = None;
+    let reply = ada.fetch(&page);
+    assert!(waits(&reply) == Some(10) && !ends_flows(&reply));
+    site.flows("sign-in", "identity", 1, &[]);
+    // A form is what the user waits for, and must not be sent to where the workflow begins.
+    let reply = ada.submit(&page, "code=123456");
+    assert!(waits(&reply).is_some() && ends_flows(&reply));
+    let problem = reply.head.get("content-type").expect("a type");
+    assert!(problem.starts_with("text/html") && reply.text().contains("again"));
+    assert!(reply.head.get("x-request-id").is_some());
+    site.flows("sign-in", "identity", 1, &[("failure", 1)]);
     assert_eq!(site.classic.heads().len(), 1, "not asked but for the first page");
+}
+
+#[test]
+fn c23_a_flow_outlives_a_poll_while_its_engine_is_away_for_a_moment() {
+    let mut site = site([100, 100, 100]);
+    let mut ada = site.browser();
+    begins_on_identity(&mut ada);
+    site.share("sign-in", 100, 0);
+    site.identity.stop();
+    let page = ada.at();
+    assert!(waits(&ada.fetch(&page)).is_some());
+    site.identity.returns();
+    ada.submit(&page, "code=123456");
+    assert_eq!(ada.visit("/account").text(), "identity account of ada");
+    site.flows("sign-in", "identity", 1, &[("success", 1)]);
+    site.nobody_was_lost();
 }
 
 #[test]
