@@ -62,6 +62,7 @@ pub fn without_session(rules: &Rules, decision: &Decision, now: u64) -> Decision
     let issue = decision.held();
     let issue = issue.map(|held| Ticket {
         session: None,
+        leaves: false,
         last: last.or(held.last.filter(|last| *last == engine)),
         issued: seconds,
         is_current: true,

@@ -132,7 +132,7 @@ pub async fn forward(
         }
         Attempt { error, body, .. } => {
             let next = match app.on_unavailable {
-                OnUnavailable::Restart => restart::next(exchange, decision, &head.method, &error, record),
+                OnUnavailable::Restart => restart::next(exchange, decision, &head, &error, record),
                 OnUnavailable::Error | OnUnavailable::Failover => Next::Error,
             };
             match (next, body) {

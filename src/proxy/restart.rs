@@ -7,16 +7,24 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::decide::anew::{Hold, PATIENCE, let_go, without_session};
 use crate::decide::cookies::CookieNames;
-use crate::decide::decision::Decision;
-use crate::decide::headers;
+use crate::decide::decision::{Decision, TicketState};
+use crate::decide::evacuate::Leaving;
+use crate::decide::headers::{self, Seen};
 use crate::decide::ticket::Ticket;
 use crate::proxy::forward::Exchange;
 use crate::proxy::record::Record;
 use crate::telemetry::noticed::EngineGone;
+use crate::upstream::endpoint::SILENCE;
 use crate::upstream::error::UpstreamError;
 
 /// After so many seconds it is worth another try, when nothing better is known.
 const TRY_AGAIN: u64 = 10;
+
+/// Whoever waits for the minute to end comes back within so many seconds, or the endpoint would be silent for too long to
+/// say that it is still gone.
+const WHILE_WAITING: u64 = 20;
+
+const _: () = assert!(WHILE_WAITING < SILENCE);
 
 /// What to do with the request.
 pub(super) enum Next {
@@ -31,7 +39,7 @@ pub(super) enum Next {
 /// Our answer to a request whose engine is gone.
 #[derive(Debug, Default)]
 pub struct Gone {
-    /// Where the workflow begins, when somebody serves that.
+    /// Where to go instead: to where the workflow begins, when somebody serves that.
     pub(super) start: Option<HeaderValue>,
     /// When to come back, in seconds from now.
     retry_after: u64,
@@ -42,6 +50,10 @@ pub struct Gone {
 impl Gone {
     fn wait(seconds: u64) -> Next {
         Next::Answer(Box::new(Self { retry_after: seconds.max(1), ..Self::default() }))
+    }
+
+    fn sent_home() -> Next {
+        Next::Answer(Box::new(Self { start: Some(HeaderValue::from_static("/")), ..Self::default() }))
     }
 
     /// Makes an answer say so.
@@ -61,11 +73,17 @@ pub(super) fn is_unreachable(error: &UpstreamError) -> bool {
     matches!(error, UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. })
 }
 
+/// Whether somebody who loads a page is there to see it: not what is fetched ahead (any purpose that a browser names is
+/// such a one), nor what only asks about a page.
+fn is_navigation(head: &RequestHead) -> bool {
+    matches!(head.method, Method::GET | Method::POST) && !Seen::of(&head.headers).purpose
+}
+
 /// What to do with a request that every attempt has failed for: the last one with this error.
 pub(super) fn next(
     exchange: &Exchange<'_>,
     decision: &Decision,
-    method: &Method,
+    head: &RequestHead,
     error: &UpstreamError,
     record: &mut Record,
 ) -> Next {
@@ -77,15 +95,29 @@ pub(super) fn next(
     };
     let waited = now.saturating_sub(since);
     let hold = decision.hold(&app.rules);
+    let is_shown = decision.trail.loads_page && is_navigation(head);
+    let departure = decision.evacuation.as_ref().and_then(|evacuation| evacuation.session);
+    let leaving = departure.map(|departure| departure.leaving);
     let next = match hold {
         Hold::Nothing => return Next::Error,
         Hold::Page => Gone::wait(TRY_AGAIN),
-        Hold::Session(_) if waited < PATIENCE => Gone::wait(PATIENCE - waited),
+        // Nobody has seen that it cannot go on: the page that asks is still there, and so may be the engine, soon.
+        Hold::Flow(..) if !is_shown => Gone::wait(TRY_AGAIN),
+        Hold::Session(_) if leaving == Some(Leaving::SignsOut) => {
+            // Our answer ends the pin, and there is nobody to sign out of. A client that may not keep that answer's ticket
+            // could be sent round.
+            let is_known = matches!(decision.trail.ticket, TicketState::Valid(_));
+            if is_shown && is_known { Gone::sent_home() } else { Gone::wait(TRY_AGAIN) }
+        }
+        // A session that is to end is not waited for.
+        Hold::Session(_) if leaving.is_none() && waited < PATIENCE => {
+            Gone::wait((PATIENCE - waited).min(WHILE_WAITING))
+        }
         Hold::Session(_) if decision.is_one_time() => Gone::wait(TRY_AGAIN),
         Hold::Session(_) => {
             let anew = without_session(&app.rules, decision, now);
             if anew.engine == gone {
-                record.issues(anew.issue, exchange.secure);
+                // Nobody else would have this user: the session may as well be there when the engine is back.
                 Gone::wait(TRY_AGAIN)
             } else {
                 Next::Other(Box::new(anew))
@@ -97,10 +129,9 @@ pub(super) fn next(
             record.flows(&let_go.events);
             let names = CookieNames::for_scheme(exchange.secure);
             let flows = app.rules.sealer.set_flow_cookie(names, &let_go.flows);
-            let is_page = *method == Method::GET && decision.trail.loads_page;
-            let start = let_go
-                .start
-                .filter(|(_, engine)| is_page && *engine != gone && app.pool(*engine).may_serve(now));
+            let start = let_go.start.filter(|(_, engine)| {
+                head.method == Method::GET && *engine != gone && app.pool(*engine).may_serve(now)
+            });
             if let Some((_, engine)) = &start {
                 // Who serves the start is no news then: the move is counted here.
                 let ticket = decision.held().map(|held| Ticket {
@@ -121,6 +152,7 @@ pub(super) fn next(
     let told = match (&next, hold) {
         (Next::Other(_), _) => "sessions are given up",
         (Next::Answer(answer), Hold::Flow(..)) if answer.start.is_some() => "flows begin anew",
+        (Next::Answer(answer), _) if answer.start.is_some() => "sessions are given up",
         (Next::Answer(_) | Next::Error, _) => "whom it holds must wait",
     };
     exchange.worker.engine_gone(&EngineGone { app: &app.name, engine: gone, told, since, wall: now });

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::model::{Connections, EndpointUrl};
+use crate::decide::anew::PATIENCE;
 use crate::decide::workflow::hash_of;
 
 /// One upstream address.
@@ -167,7 +168,8 @@ impl Endpoint {
 /// What requests have found out about reaching an endpoint. Nobody asks on purpose, so news grows old.
 #[derive(Debug, Default)]
 struct Reach {
-    /// Since when connects have failed without an answer in between; 0: the last one has not.
+    /// Since when connects have failed, without an answer in between and without a silence in which the endpoint may
+    /// have been back; 0: the last one has not.
     since: AtomicU64,
     /// When the last connect failed.
     last: AtomicU64,
@@ -176,15 +178,19 @@ struct Reach {
 /// A failed connect says so many seconds later that the endpoint is better not asked.
 const SHUNNED: u64 = 10;
 
-/// It says so many seconds later that the endpoint is still gone; the next one after that begins to count anew.
+/// It says so many seconds later that the endpoint is still gone.
 const REMEMBERED: u64 = 600;
+
+/// A failed connect so many seconds after the one before is of another outage, for all we know: nobody has asked in
+/// between. Whoever waits for an engine must be told to come back sooner than that.
+pub const SILENCE: u64 = PATIENCE / 2;
 
 impl Reach {
     fn refused(&self, now: u64) {
         let now = now.max(1);
         let (since, last) = (self.since.load(Ordering::Relaxed), self.last.swap(now, Ordering::Relaxed));
         // A clock that was set back begins anew, too.
-        if since == 0 || since > now || now.saturating_sub(last) > REMEMBERED {
+        if since == 0 || since > now || now.saturating_sub(last) > SILENCE {
             self.since.store(now, Ordering::Relaxed);
         }
     }
@@ -239,16 +245,32 @@ mod tests {
         let reach = Reach::default();
         assert_eq!((reach.gone_since(1000), reach.may_serve(1000)), (None, true));
         reach.refused(1000);
+        reach.refused(1020);
         reach.refused(1050);
         assert_eq!((reach.gone_since(1055), reach.may_serve(1055)), (Some(1000), false));
         assert_eq!((reach.gone_since(1061), reach.may_serve(1061)), (Some(1000), true), "worth a try");
         assert_eq!(reach.gone_since(1651), None, "old news");
         reach.refused(1651);
-        assert_eq!(reach.gone_since(1651), Some(1651), "another outage, for all we know");
+        assert_eq!(reach.gone_since(1651), Some(1651), "another outage");
         reach.refused(900);
         assert_eq!(reach.gone_since(900), Some(900), "the clock was set back");
         reach.answered();
         assert_eq!((reach.gone_since(900), reach.may_serve(900)), (None, true));
+    }
+
+    #[test]
+    fn refusals_that_do_not_keep_coming_are_of_two_outages() {
+        let reach = Reach::default();
+        reach.refused(1000);
+        reach.refused(1085);
+        assert_eq!(reach.gone_since(1085), Some(1085), "it may have been back");
+        for now in (1085..=1085 + PATIENCE).step_by(SILENCE as usize) {
+            reach.refused(now);
+            assert_eq!(reach.gone_since(now), Some(1085));
+        }
+        reach.answered();
+        reach.refused(1150);
+        assert_eq!(reach.gone_since(1150), Some(1150), "it was back");
     }
 
     #[test]

@@ -164,10 +164,43 @@ fn c6_a_sign_out_that_cannot_be_reached_ends_the_pin_all_the_same() {
     let nobody = crate::support::free_port();
     let url = site.identity.url();
     site.proxy.replace(&url, &format!("http://127.0.0.1:{nobody}"));
+    let pin = ada.jar["cutover"].clone();
+    let reply = ada.page("/logout");
+    assert_eq!((reply.status(), reply.head.get("location")), (303, Some("/")));
+    assert_eq!((reply.head.get("cache-control"), reply.head.get("retry-after")), (Some("no-store"), None));
+    site.proxy.counts("cutover_answers_total{app=\"portal\",kind=\"restart\"}", 1.0);
+    ada.jar.insert("cutover".to_owned(), pin);
     ada.visit("/logout");
     ada.visit("/login");
-    ada.went(&["GET /logout 503 cutover", "GET /login 200 classic cohort sign-in"]);
+    ada.went(&[
+        "GET /logout 303 cutover",
+        // The model minds the cookie of the other version, which nobody has taken away.
+        "GET / 409 classic cohort none",
+        "GET /login 200 classic cohort sign-in",
+    ]);
+    site.evacuated("identity", "classic", 1);
     site.identity = crate::support::AppEngine::called("identity");
+}
+
+#[test]
+fn c6_a_session_that_is_to_end_is_not_waited_for_when_its_engine_is_gone() {
+    let (mut site, mut ada) = held_by_identity();
+    let mut bob = site.browser();
+    bob.jar = ada.jar.clone();
+    site.evacuate("identity", Some("/logout"));
+    site.identity.stop();
+    ada.fetch("/api/me");
+    ada.visit("/login");
+    ada.went(&["GET /api/me 409 classic cohort none", "GET /login 200 classic cohort sign-in"]);
+    bob.visit("/account");
+    bob.went(&["GET /account 303 cutover", "GET /logout 303 cutover", "GET / 409 classic cohort none"]);
+    let restart = "cutover_moves_total{app=\"portal\",from=\"identity\",to=\"classic\",cause=\"restart\"}";
+    site.proxy.counts(restart, 1.0);
+    site.evacuated("identity", "classic", 1);
+    // Nobody goes back.
+    site.identity.returns();
+    bob.visit("/login");
+    bob.went(&["GET /login 200 classic cohort sign-in"]);
 }
 
 #[test]

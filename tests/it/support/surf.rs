@@ -33,6 +33,11 @@ impl Browser {
         self.request("GET", target, "", "cors", false)
     }
 
+    /// A page by another method than GET and POST.
+    pub(crate) fn asks(&mut self, method: &str, target: &str) -> Reply {
+        self.request(method, target, "", "navigate", false)
+    }
+
     /// A form that a page of another site sends here: only cookies for all sites go with it.
     pub(crate) fn cross_site_submit(&mut self, target: &str, form: &str) -> Reply {
         self.at = None;
