@@ -10,7 +10,7 @@
 //! session serves everything else; a page that is loaded in spite of the mark ends the pin without the sign-out,
 //! so that nobody goes round in circles and nobody stays for ever.
 
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::decide::decision::{Decision, Question, Reason, Rules, SessionState, StateHit, TicketState};
 use crate::decide::engine::Engine;
@@ -241,7 +241,8 @@ fn leaving(
         return Leaving::SignsOut;
     }
     let signs_out_elsewhere = entry.start.is_some_and(|at| rules.table.workflow(at).name == SIGN_OUT);
-    if !is_real || *question.method != Method::GET || !entry.loads_page || signs_out_elsewhere {
+    let is_page = *question.method == Method::GET && entry.loads_page && !is_framed(question);
+    if !is_real || !is_page || signs_out_elsewhere {
         return Leaving::Stays;
     }
     match ticket {
@@ -251,6 +252,13 @@ fn leaving(
         // again and again. It gets its ticket with this page.
         TicketState::Unused | TicketState::Absent | TicketState::Rejected(_) => Leaving::Stays,
     }
+}
+
+/// Whether a page is loaded into another one (W3C Fetch Metadata 2.1), as identity providers' scripts do to renew a token
+/// unseen: nobody would see a sign-out there.
+fn is_framed(question: &Question<'_>) -> bool {
+    const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+    question.headers.get(SEC_FETCH_DEST).is_some_and(|destination| destination.as_bytes() != b"document")
 }
 
 impl Evacuation {

@@ -129,7 +129,9 @@ async fn serve(
     let mut decision = decide(&app.rules, &question, moment);
     record.decided(&decision, secure);
     // Without a key to seal its mark with, nobody is sent: nothing would keep them from being sent again.
+    // Nor is anybody whose engine is gone: what would be sent there is decided anew.
     if let Some(to) = evacuate::sign_out_first(&app.rules, &decision, moment.wall)
+        && app.pool(decision.engine).gone_since(moment.wall).is_none()
         && let Some(ticket) = record.set_cookie()
     {
         let shape = Shape::wanted_by(parts.headers.get(ACCEPT));

@@ -16,6 +16,7 @@ use crate::proxy::record::Record;
 use crate::telemetry::noticed::EngineGone;
 use crate::upstream::endpoint::SILENCE;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::head::RequestHead;
 
 /// After so many seconds it is worth another try, when nothing better is known.
 const TRY_AGAIN: u64 = 10;
