@@ -89,6 +89,17 @@ pub enum Change {
         /// As operators write it.
         to: String,
     },
+    /// A value without which pins end that held until now.
+    PinsEnd {
+        /// The key path.
+        key: String,
+        /// As operators write it.
+        from: String,
+        /// As operators write it.
+        to: String,
+        /// Which pins, and when.
+        follows: &'static str,
+    },
     /// An app is new.
     AppAdded {
         /// Its name.
@@ -280,7 +291,23 @@ pub enum WorkflowChange {
     /// It is gone, and its pins with it.
     Removed,
     /// These keys of it differ.
-    Changed(Vec<&'static str>),
+    Changed {
+        /// Which.
+        fields: Vec<&'static str>,
+        /// Whether its pins hold for a shorter time.
+        pins_end_sooner: bool,
+    },
+}
+
+impl WorkflowChange {
+    /// Whether a pin ends that would have held.
+    const fn ends_pins(&self) -> bool {
+        match self {
+            Self::Added => false,
+            Self::Removed => true,
+            Self::Changed { fields: _, pins_end_sooner } => *pins_end_sooner,
+        }
+    }
 }
 
 impl Change {
@@ -295,7 +322,6 @@ impl Change {
             | Self::Workers { .. }
             | Self::Setting { .. }
             | Self::HostAdded { .. }
-            | Self::Workflow { .. }
             | Self::EndpointAdded { .. }
             | Self::EndpointRemoved { .. }
             | Self::EndpointWeight { .. }
@@ -309,7 +335,9 @@ impl Change {
                     Verdict::Widens
                 }
             }
-            Self::AppRemoved { .. } => Verdict::MovesBack,
+            // Whom a pin held is placed by the share, which may have fallen since.
+            Self::AppRemoved { .. } | Self::PinsEnd { .. } => Verdict::MovesBack,
+            Self::Workflow { change, .. } => back_if(change.ends_pins()),
             Self::Evacuation { order, withdrawn: false, .. } => match order.engine {
                 Engine::Classic => Verdict::Widens,
                 Engine::Identity => Verdict::MovesBack,
@@ -352,6 +380,7 @@ impl Change {
             | Self::Trust { .. }
             | Self::SigningKeys(_)
             | Self::Setting { .. }
+            | Self::PinsEnd { .. }
             | Self::AppAdded { .. }
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
@@ -412,6 +441,7 @@ impl Change {
             | Self::Workers { .. }
             | Self::SigningKeys(_)
             | Self::Setting { .. }
+            | Self::PinsEnd { .. }
             | Self::AppAdded { .. }
             | Self::AppRemoved { .. }
             | Self::HostAdded { .. }
