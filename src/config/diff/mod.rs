@@ -68,6 +68,19 @@ impl Plan {
         self.changes.iter().filter_map(Change::refusal).collect()
     }
 
+    /// What a log has room for: one change a line, and behind a schedule one line for each moment that lies ahead, with
+    /// the place that it is about.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for change in &self.changes {
+            lines.push(change.to_string());
+            if let Change::Schedule(ScheduleChange { app, steps, .. }) = change {
+                lines.extend(steps.iter().map(|step| format!("{app} {step}")));
+            }
+        }
+        lines
+    }
+
     /// What a reload cannot do: it takes effect after a restart.
     pub fn deferred(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| change.applies() == Applies::AfterRestart)
