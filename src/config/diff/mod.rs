@@ -9,16 +9,18 @@ mod server;
 mod show;
 mod stages;
 mod targets;
+mod verdict;
 mod workflows;
 
 use std::fmt;
 
 use crate::config::model::Config;
 
-pub use change::{Applies, Cause, Change, SigningChange, TargetChange, Verdict, WorkflowChange};
+pub use change::{Cause, Change, SigningChange, TargetChange, WorkflowChange};
 pub use movers::{Mover, knows_users, movers};
 pub use stages::{ScheduleChange, Step};
 pub use targets::Moves;
+pub use verdict::{Applies, Verdict};
 
 /// Everything that an edit changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
