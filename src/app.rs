@@ -140,6 +140,7 @@ impl App {
             generation: 1,
             hash: &loaded.hash,
             origin: Origin::Start,
+            changes: 0,
             plan: &[],
             workers_differ: false,
             wall: unix_seconds(),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure};
-use crate::config::diff::diff;
+use crate::config::diff::{Verdict, diff};
 use crate::config::units::write_moment;
 use crate::config::{self, edit};
 use crate::decide::engine::Engine;
@@ -48,6 +48,9 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     })?;
     let order = Order { engine, at: unix_seconds(), sign_out };
     let old = config::load(path, None)?;
+    if old.config.apps.iter().any(|known| known.name == *app && known.evacuate.contains(&order)) {
+        return already(args, &order, json);
+    }
     let text = edit::add_order(&old.text, app, &order).map_err(|error| Failure::of_edit(path, &error))?;
     // Read as the server will read it, so that it has no reason to refuse.
     let new = config::load_text(path, &text, Some(&old))?;
@@ -86,6 +89,27 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         format!("{} is written", path.display())
     });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The very same order stands in the file: somebody asked twice within a second.
+fn already(args: &Args, order: &Order, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        render::json_data(&json!({
+            "app": args.app,
+            "engine": order.engine.as_str(),
+            "at": write_moment(order.at),
+            "sign_out": order.sign_out.as_ref().map(SignOut::as_str),
+            "file": args.config,
+            "line": null,
+            "lines": [],
+            "written": false,
+            "verdict": render::verdict(Verdict::Unchanged),
+            "changes": [],
+            "warnings": [],
+        }))?;
+    }
+    render::talk("already ordered; nothing to do");
     Ok(ExitCode::SUCCESS)
 }
 

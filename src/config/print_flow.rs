@@ -62,13 +62,15 @@ fn stage(stage: &Stage) -> Value {
     let Stage { at, share, shrink } = stage;
     let mut table = InlineTable::new();
     table.insert("percent", percent(*share));
-    if let Ok(date) = write_moment(*at).parse::<Datetime>() {
-        table.insert("at", date.into());
-    }
+    table.insert("at", date(*at).into());
     if *shrink {
         table.insert("shrink", true.into());
     }
     Value::InlineTable(table)
+}
+
+fn date(seconds: u64) -> Datetime {
+    write_moment(seconds).parse().expect("every moment is written as TOML writes dates")
 }
 
 /// An order as it stands in the list, on the command line and in answers.
@@ -76,9 +78,7 @@ pub(super) fn order(order: &Order) -> InlineTable {
     let Order { engine, at, sign_out } = order;
     let mut table = InlineTable::new();
     table.insert("engine", engine.as_str().into());
-    if let Ok(at) = write_moment(*at).parse::<Datetime>() {
-        table.insert("at", at.into());
-    }
+    table.insert("at", date(*at).into());
     if let Some(sign_out) = sign_out {
         table.insert("sign_out", sign_out.as_str().into());
     }
@@ -103,8 +103,8 @@ fn landing(landing: &Landing) -> Value {
         LandingEngine::Cohort => "cohort",
     };
     table.insert("engine", engine.into());
-    if let Some(until) = until.and_then(|until| write_moment(until).parse::<Datetime>().ok()) {
-        table.insert("until", until.into());
+    if let Some(until) = until {
+        table.insert("until", date(*until).into());
     }
     Value::InlineTable(table)
 }

@@ -28,7 +28,7 @@ pub struct Wanted {
 /// What became of an order.
 #[derive(Debug)]
 pub enum Ordered {
-    /// It stands in the file.
+    /// It stands in the file, where it may have stood already: then no line was changed.
     Written {
         /// The order.
         order: Order,
@@ -70,7 +70,7 @@ pub struct Lines {
 }
 
 impl Reloader {
-    /// Writes an order down, and nothing else. What follows is a look at the file like any other.
+    /// Writes an order down, unless somebody did within the same second, and nothing else. What follows is a look at the file like any other.
     pub(super) fn write_order(&self, wanted: &Wanted) -> Result<(Order, Lines), Box<Ordered>> {
         let Wanted { app, engine, sign_out, reply: _ } = wanted;
         let order = Order { engine: *engine, at: unix_seconds(), sign_out: sign_out.clone() };
@@ -79,6 +79,9 @@ impl Reloader {
         // The file as it is now: somebody may have edited it since, and the running one is not what is changed.
         let now = config::load(&self.path, Some(&self.loaded)).map_err(rejected)?;
         let file = self.path.display().to_string();
+        if now.config.apps.iter().any(|known| known.name == *app && known.evacuate.contains(&order)) {
+            return Ok((order, Lines { file, first: None, lines: Vec::new() }));
+        }
         let text = edit::add_order(&now.text, app, &order).map_err(|error| {
             Box::new(match error {
                 EditError::UnknownApp { .. } => {

@@ -35,7 +35,7 @@ pub enum Outcome {
     Applied {
         /// Its number.
         generation: u64,
-        /// What changed, a line each.
+        /// What changed, a line each, and behind a schedule a line for each moment that lies ahead.
         changes: Vec<String>,
         /// What is odd about it, as `cutover check` would show it.
         warnings: Vec<String>,

@@ -164,11 +164,12 @@ impl Reloader {
         self.access.commit(access);
         self.logging.apply(&config.log);
 
-        let changes: Vec<String> = plan.changes.iter().map(ToString::to_string).collect();
+        let changes = plan.lines();
         ConfigApplied {
             generation: generation + 1,
             hash: &loaded.hash,
             origin,
+            changes: plan.changes.len(),
             plan: &changes,
             workers_differ: config.workers.is_some_and(|workers| workers.get() != self.workers),
             wall: unix_seconds(),

@@ -77,7 +77,9 @@ pub struct ConfigApplied<'a> {
     pub hash: &'a str,
     /// What made us look at it.
     pub origin: Origin,
-    /// Who moves, a line per change; empty at the start.
+    /// How many changes; none at the start.
+    pub changes: usize,
+    /// Who moves: a line per change, and one for each moment of a schedule that lies ahead.
     pub plan: &'a [String],
     /// Whether it asks for another number of workers than run, which takes a restart.
     pub workers_differ: bool,
@@ -88,7 +90,7 @@ pub struct ConfigApplied<'a> {
 impl ConfigApplied<'_> {
     /// Tells.
     pub fn tell(&self, metrics: &Metrics) {
-        let Self { generation, hash, origin, plan, workers_differ, wall } = *self;
+        let Self { generation, hash, origin, changes, plan, workers_differ, wall } = *self;
         {
             let mut running = metrics.shared().running();
             running.generation = generation;
@@ -97,9 +99,9 @@ impl ConfigApplied<'_> {
             running.is_the_last_offered = true;
         }
         origin.count(metrics, ReloadResult::Success);
-        info!(generation, hash, %origin, changes = plan.len(), "config applied");
-        for change in plan {
-            info!(generation, "{change}");
+        info!(generation, hash, %origin, changes, "config applied");
+        for line in plan {
+            info!(generation, "{line}");
         }
         if workers_differ {
             warn!(generation, "workers changed: that takes a restart, everything else is applied");

@@ -158,6 +158,31 @@ classic, by cohort
 }
 
 #[test]
+fn explain_speaks_of_chance_only_where_there_is_some() {
+    let folder = site(
+        "session.shared = true\nworkflows.recovery = { start = [\"/recover\"], percent = 100 }\n\
+         workflows.registration = { start = [\"/register\"], percent = 30 }\n\
+         workflows.sign-in = { start = [\"/login\"], percent = 0 }",
+    );
+    for request in [&["--no-page", "/"][..], &["--page", "/"]] {
+        let arguments: Vec<&str> = ["explain"].iter().chain(request).copied().collect();
+        let (code, stdout, stderr) = run(folder.path(), &arguments);
+        assert_eq!(code, 0, "{stderr}");
+        let engine_of = |workflow: &str| {
+            let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let row = stdout.lines().map(words).find(|row| row.first().is_some_and(|name| name == workflow));
+            row.map(|row| row[2..].join(" "))
+        };
+        assert_eq!(engine_of("recovery").as_deref(), Some("identity"), "{stdout}");
+        assert_eq!(engine_of("registration").as_deref(), Some("by chance"), "{stdout}");
+        assert_eq!(engine_of("sign-in").as_deref(), Some("classic"), "{stdout}");
+    }
+    let (_, stdout, _) = run(folder.path(), &["explain", "--page", "/login"]);
+    assert!(!stdout.contains("dice, and"), "{stdout}");
+    assert_eq!(json_of(folder.path(), &["explain", "--page", "/login"], 0)["is_random"], json!(false));
+}
+
+#[test]
 fn explain_carries_the_key_wherever_the_app_looks_first() {
     let folder = Folder::new();
     folder.write("keys", KEYS);

@@ -267,6 +267,16 @@ fn everything_that_can_be_written_means_what_it_says() {
 }
 
 #[test]
+fn the_preset_brings_no_warning_and_neither_does_what_is_printed_of_it() {
+    for lines in ["preset = 'okta'", "preset = 'okta'\nworkflows.recovery = { percent = 5 }"] {
+        let loaded = read(&format!("ticket.key_file = 'good.keys'\n{}", portal(lines)));
+        assert_eq!(rendered(&loaded.warnings), "");
+        let again = read(&effective(&loaded.config));
+        assert_eq!(rendered(&again.warnings), "");
+    }
+}
+
+#[test]
 fn apps_keep_the_order_of_the_file() {
     let text = "listeners = [{ bind = '0.0.0.0:1' }]\n".to_owned()
         + &["b", "a", "c"].map(|name| {

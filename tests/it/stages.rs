@@ -2,6 +2,7 @@
 
 use cutover::ambient::unix_seconds;
 use cutover::config::units::write_moment;
+use cutover::control::Outcome;
 use cutover::decide::bucket::{Bucket, Share};
 use cutover::decide::subject::SubjectKey;
 use serde_json::json;
@@ -69,6 +70,34 @@ fn what_was_past_at_the_start_or_the_reload_is_no_event_and_none_is_told_twice()
     proxy.edit(|text| text.replace(&stage(40, far), &stage(40, last)));
     eventually("the last stage is in force", || (proxy.metric(RATIO) == 0.4).then_some(()));
     proxy.counts(STAGES, 2.0);
+}
+
+#[test]
+fn a_reload_tells_what_happens_at_each_stage_that_lies_ahead() {
+    let (classic, identity) = (Engine::answering("classic"), Engine::answering("identity"));
+    let far = unix_seconds() + 86_400;
+    let proxy = Proxy::with(portal(&lines(&stage(1, far)), &classic, &identity));
+    // The file watch may be first with an edit; it cannot be first for ever.
+    let mut percents = 2..100;
+    let (percent, changes) = eventually("an edit that nobody else has applied", || {
+        let percent = percents.next().expect("enough");
+        match proxy.try_edit(|text| text.replace(&stage(percent - 1, far), &stage(percent, far))) {
+            Outcome::Applied { changes, .. } => Some((percent, changes)),
+            Outcome::Unchanged { .. } => None,
+            Outcome::Rejected { problems, .. } => panic!("{problems}"),
+        }
+    });
+    let (before, date) = (percent - 1, write_moment(far));
+    assert_eq!(
+        changes,
+        [
+            format!("portal schedule {before}% from {date} → {percent}% from {date}"),
+            format!(
+                "portal at {date} 0% → {percent}%: {percent}.000% of subjects move to identity, 0 back \
+                 (before the edit 0% → {before}%)"
+            ),
+        ]
+    );
 }
 
 #[test]

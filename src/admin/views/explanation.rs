@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::views::StageView;
 use crate::config::units::write_moment;
-use crate::decide::bucket::Bucket;
+use crate::decide::bucket::{Bucket, Share};
 use crate::decide::decision::{Decision, Reason, SessionState, TicketState, Trail};
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::{self, Departure, Leaving, SignOut};
@@ -86,7 +86,7 @@ pub struct WorkflowView {
     pub workflow: String,
     /// The share in force: its own, or that of the app.
     pub percent: String,
-    /// The engine of the subject's bucket; `None` without a bucket.
+    /// The engine of the subject's bucket; without a bucket that of everybody, and `None` where dice would decide.
     pub engine: Option<&'static str>,
     /// The percentage from which on that is identity.
     pub flips_at: Option<String>,
@@ -177,7 +177,7 @@ impl ExplanationView {
                 let flips = |stage: &&Stage| stage.share.engine_for(bucket) != trail.share.engine_for(bucket);
                 schedule.ahead(now).iter().find(flips).map(StageView::of)
             }),
-            is_random: dice && *reason == Reason::Cohort,
+            is_random: dice && *reason == Reason::Cohort && engine_of_all(trail.share).is_none(),
             workflow: decision.workflow().map(name),
             workflows: workflows(app, trail.bucket.filter(|_| !dice), now),
             flows: journey
@@ -360,6 +360,15 @@ fn leaving(departure: Departure) -> String {
 }
 
 /// The share of each workflow, and on which side of it a bucket lies.
+/// The engine that a share sends everybody to.
+fn engine_of_all(share: Share) -> Option<Engine> {
+    match share {
+        Share::NONE => Some(Engine::Classic),
+        Share::WHOLE => Some(Engine::Identity),
+        _ => None,
+    }
+}
+
 fn workflows(app: &App, bucket: Option<Bucket>, now: u64) -> Vec<WorkflowView> {
     let rows = app.rules.table.workflows().iter().map(|workflow| {
         let schedule = workflow.share.as_ref().unwrap_or(&app.rules.share);
@@ -367,7 +376,9 @@ fn workflows(app: &App, bucket: Option<Bucket>, now: u64) -> Vec<WorkflowView> {
         WorkflowView {
             workflow: workflow.name.clone(),
             percent: share.to_string(),
-            engine: bucket.map(|bucket| share.engine_for(bucket).as_str()),
+            engine: engine_of_all(share)
+                .or_else(|| bucket.map(|bucket| share.engine_for(bucket)))
+                .map(Engine::as_str),
             flips_at: bucket.map(|bucket| bucket.flips_at().to_string()),
             next_stage: StageView::next(schedule, now),
         }
@@ -393,13 +404,17 @@ fn notes(
         ));
     }
     match reason {
-        Reason::Cohort if is_random(trail) => notes.push(format!(
+        // Dice that cannot change the answer are not worth a word.
+        Reason::Cohort if is_random(trail) && engine_of_all(chance).is_none() => notes.push(format!(
             "a browser without a key or a ticket is placed at random, on identity with a probability of \
              {chance}: this is one throw of the dice, and the next browser gets another"
         )),
-        Reason::Default if mints => notes.push(format!(
-            "a browser that loads a page would be placed at random, on identity with a probability of {chance}"
-        )),
+        Reason::Default if mints => notes.push(match engine_of_all(chance) {
+            Some(engine) => format!("a browser that loads a page would be placed on {engine}, as everybody is"),
+            None => format!(
+                "a browser that loads a page would be placed at random, on identity with a probability of {chance}"
+            ),
+        }),
         Reason::Override
         | Reason::State
         | Reason::Flow

@@ -88,7 +88,7 @@ pub struct LookView {
     pub result: String,
     /// The generation that runs.
     pub generation: u64,
-    /// What changed, a line each.
+    /// What changed, a line each, and behind a schedule a line for each moment that lies ahead.
     #[serde(default)]
     pub changes: Vec<String>,
     /// What is odd about it, as `cutover check` shows it.

@@ -83,22 +83,43 @@ fn app_changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
     };
     setting(changes, &format!("apps.{app}.assets"), assets, &new.app.assets, written);
     setting(changes, &format!("apps.{app}.form_post"), form_post, &new.app.form_post, bool::to_string);
-    let Session { cookies, shared, isolate, lifetime } = session;
-    let key = |name: &str| format!("apps.{app}.session.{name}");
-    let names = |cookies: &Vec<CookieName>| {
-        let names: Vec<&str> = cookies.iter().map(CookieName::as_str).collect();
-        format!("[{}]", names.join(", "))
-    };
-    setting(changes, &key("cookies"), cookies, &new.app.session.cookies, names);
-    setting(changes, &key("shared"), shared, &new.app.session.shared, bool::to_string);
-    setting(changes, &key("isolate"), isolate, &new.app.session.isolate, bool::to_string);
-    setting(changes, &key("lifetime"), lifetime, &new.app.session.lifetime, |life| write_duration(*life));
+    session_changes(app, session, &new.app.session, changes);
     targets::changes(old, new, changes);
     setting(changes, &format!("apps.{app}.annotate"), annotate, &new.app.annotate, bool::to_string);
     let shown = |policy: &OnUnavailable| policy.as_str().to_owned();
     setting(changes, &format!("apps.{app}.on_unavailable"), on_unavailable, &new.app.on_unavailable, shown);
     pool_changes(app, Engine::Classic, classic, &new.app.classic, changes);
     pool_changes(app, Engine::Identity, identity, &new.app.identity, changes);
+}
+
+/// Where sessions pin somebody, an edit that makes a pin end is more than a setting.
+fn session_changes(app: &str, old: &Session, new: &Session, changes: &mut Vec<Change>) {
+    let Session { cookies, shared, isolate, lifetime } = old;
+    let pins = !*shared && !cookies.is_empty();
+    let names = |cookies: &Vec<CookieName>| {
+        let names: Vec<&str> = cookies.iter().map(CookieName::as_str).collect();
+        format!("[{}]", names.join(", "))
+    };
+    let mut tell = |name: &str, from: String, to: String, ends: bool, follows| {
+        let key = format!("apps.{app}.session.{name}");
+        if from != to {
+            changes.push(if pins && ends {
+                Change::PinsEnd { key, from, to, follows }
+            } else {
+                Change::Setting { key, from, to }
+            });
+        }
+    };
+    let lost = cookies.iter().any(|name| !new.cookies.contains(name));
+    let follows = "session pins end without the cookies left";
+    tell("cookies", names(cookies), names(&new.cookies), lost, follows);
+    let follows = "no session pins anybody any more";
+    tell("shared", shared.to_string(), new.shared.to_string(), new.shared, follows);
+    let follows = "whoever signed in meanwhile is signed out, and the session's pin ends";
+    tell("isolate", isolate.to_string(), new.isolate.to_string(), !new.isolate, follows);
+    let follows = "older session pins end";
+    let (from, to) = (write_duration(*lifetime), write_duration(new.lifetime));
+    tell("lifetime", from, to, new.lifetime < *lifetime, follows);
 }
 
 /// An order that is taken out voids nothing from then on; what it has moved stays where it is.

@@ -1,50 +1,15 @@
-//! One change: what it is, what it does to people, when it applies, and whether it needs consent.
+//! One change: what it is.
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use crate::config::diff::{Moves, Refusal, ScheduleChange};
+use crate::config::diff::{Moves, ScheduleChange};
 use crate::config::model::EndpointUrl;
 use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::Order;
 use crate::decide::host::HostPattern;
-
-/// What an edit does to people, from nothing to everything.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Verdict {
-    /// Nobody moves.
-    Unchanged,
-    /// Some move to the Identity engine, nobody back.
-    Widens,
-    /// Some move back, or may.
-    MovesBack,
-    /// Some are placed anew, wherever they stood.
-    Reshuffles,
-}
-
-impl Verdict {
-    /// The exit code of `cutover plan`.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Unchanged | Self::Widens => 0,
-            Self::MovesBack => 3,
-            Self::Reshuffles => 4,
-        }
-    }
-}
-
-/// When a change takes effect.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Applies {
-    /// With the reload, at once.
-    Live,
-    /// With the reload, by opening and closing listeners.
-    Rebinds,
-    /// Not before the process is started anew.
-    AfterRestart,
-}
 
 /// One difference between two configurations. No secret is in any of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,6 +53,17 @@ pub enum Change {
         from: String,
         /// As operators write it.
         to: String,
+    },
+    /// A value without which pins end that held until now.
+    PinsEnd {
+        /// The key path.
+        key: String,
+        /// As operators write it.
+        from: String,
+        /// As operators write it.
+        to: String,
+        /// Which pins, and when.
+        follows: &'static str,
     },
     /// An app is new.
     AppAdded {
@@ -280,154 +256,10 @@ pub enum WorkflowChange {
     /// It is gone, and its pins with it.
     Removed,
     /// These keys of it differ.
-    Changed(Vec<&'static str>),
-}
-
-impl Change {
-    /// What it does to people.
-    pub fn verdict(&self) -> Verdict {
-        let back_if = |moves_back: bool| if moves_back { Verdict::MovesBack } else { Verdict::Unchanged };
-        match self {
-            Self::ListenerAdded(_)
-            | Self::ListenerRemoved(_)
-            | Self::AdminBind { .. }
-            | Self::AdminToken
-            | Self::Workers { .. }
-            | Self::Setting { .. }
-            | Self::HostAdded { .. }
-            | Self::Workflow { .. }
-            | Self::EndpointAdded { .. }
-            | Self::EndpointRemoved { .. }
-            | Self::EndpointWeight { .. }
-            | Self::Evacuation { withdrawn: true, .. }
-            | Self::SigningKeys(SigningChange::Rotated { .. } | SigningChange::Lost { mints: false, .. })
-            | Self::Epoch { mints: false, .. } => Verdict::Unchanged,
-            Self::AppAdded { share, .. } => {
-                if *share == Share::NONE {
-                    Verdict::Unchanged
-                } else {
-                    Verdict::Widens
-                }
-            }
-            Self::AppRemoved { .. } => Verdict::MovesBack,
-            Self::Evacuation { order, withdrawn: false, .. } => match order.engine {
-                Engine::Classic => Verdict::Widens,
-                Engine::Identity => Verdict::MovesBack,
-            },
-            Self::HostRemoved { may_move_back, .. } | Self::TargetOrder { may_move_back, .. } => {
-                back_if(*may_move_back)
-            }
-            Self::Trust { decides, .. } => back_if(*decides),
-            Self::Share { from, to, .. } => {
-                if to < from {
-                    Verdict::MovesBack
-                } else {
-                    Verdict::Widens
-                }
-            }
-            Self::Schedule(change) => change.verdict(),
-            Self::Target { may_move_back: true, .. } => Verdict::MovesBack,
-            Self::Target { may_move_back: false, .. } => Verdict::Widens,
-            Self::Listed { moves, .. } => {
-                if moves.back > 0 {
-                    Verdict::MovesBack
-                } else if moves.to_identity > 0 {
-                    Verdict::Widens
-                } else {
-                    Verdict::Unchanged
-                }
-            }
-            Self::Reshuffled { .. }
-            | Self::Epoch { mints: true, .. }
-            | Self::SigningKeys(SigningChange::Lost { mints: true, .. }) => Verdict::Reshuffles,
-        }
-    }
-
-    /// When it takes effect.
-    pub fn applies(&self) -> Applies {
-        match self {
-            Self::ListenerAdded(_) | Self::ListenerRemoved(_) | Self::AdminBind { .. } => Applies::Rebinds,
-            Self::Workers { .. } => Applies::AfterRestart,
-            Self::AdminToken
-            | Self::Trust { .. }
-            | Self::SigningKeys(_)
-            | Self::Setting { .. }
-            | Self::AppAdded { .. }
-            | Self::AppRemoved { .. }
-            | Self::HostAdded { .. }
-            | Self::Workflow { .. }
-            | Self::Evacuation { .. }
-            | Self::HostRemoved { .. }
-            | Self::Share { .. }
-            | Self::Schedule(_)
-            | Self::Reshuffled { .. }
-            | Self::Epoch { .. }
-            | Self::Target { .. }
-            | Self::TargetOrder { .. }
-            | Self::Listed { .. }
-            | Self::EndpointAdded { .. }
-            | Self::EndpointRemoved { .. }
-            | Self::EndpointWeight { .. } => Applies::Live,
-        }
-    }
-
-    /// Why a reload must not make it.
-    pub fn refusal(&self) -> Option<Refusal> {
-        match self {
-            Self::Reshuffled { app, cause, epoch, consented: false } => {
-                let cause = match cause {
-                    Cause::Salt => "salt",
-                    Cause::Keys { .. } => "keys",
-                };
-                Some(Refusal {
-                    message: format!("another {cause} would place everyone of {app} anew"),
-                    hint: format!(
-                        "if that is meant, write epoch = {} under [apps.{app}] in the same edit",
-                        epoch.saturating_add(1)
-                    ),
-                })
-            }
-            Self::Epoch { app, from, to, mints: _ } if to < from => Some(Refusal {
-                message: format!("the epoch of {app} cannot fall from {from} to {to}"),
-                hint: format!(
-                    "tickets that were forgotten would count again; keep it at {from}, or raise it"
-                ),
-            }),
-            Self::SigningKeys(SigningChange::Lost { unconsented, mints: _ }) if !unconsented.is_empty() => {
-                Some(Refusal {
-                    message: format!(
-                        "without the key that signed them, tickets of {} are lost",
-                        unconsented.join(", ")
-                    ),
-                    hint: "keep the old key as a second line of the key file; \
-                           or raise the epoch of these apps in the same edit"
-                        .to_owned(),
-                })
-            }
-            Self::ListenerAdded(_)
-            | Self::ListenerRemoved(_)
-            | Self::AdminBind { .. }
-            | Self::AdminToken
-            | Self::Trust { .. }
-            | Self::Workers { .. }
-            | Self::SigningKeys(_)
-            | Self::Setting { .. }
-            | Self::AppAdded { .. }
-            | Self::AppRemoved { .. }
-            | Self::HostAdded { .. }
-            | Self::Workflow { .. }
-            | Self::Evacuation { .. }
-            | Self::HostRemoved { .. }
-            | Self::Share { .. }
-            | Self::Schedule(_)
-            | Self::Reshuffled { .. }
-            | Self::Epoch { .. }
-            | Self::Target { .. }
-            | Self::TargetOrder { .. }
-            | Self::Listed { .. }
-            | Self::EndpointAdded { .. }
-            | Self::EndpointRemoved { .. }
-            | Self::EndpointWeight { .. } => None,
-        }
-    }
+    Changed {
+        /// Which.
+        fields: Vec<&'static str>,
+        /// Whether its pins hold for a shorter time.
+        pins_end_sooner: bool,
+    },
 }

@@ -9,16 +9,18 @@ mod server;
 mod show;
 mod stages;
 mod targets;
+mod verdict;
 mod workflows;
 
 use std::fmt;
 
 use crate::config::model::Config;
 
-pub use change::{Applies, Cause, Change, SigningChange, TargetChange, Verdict, WorkflowChange};
+pub use change::{Cause, Change, SigningChange, TargetChange, WorkflowChange};
 pub use movers::{Mover, knows_users, movers};
 pub use stages::{ScheduleChange, Step};
 pub use targets::Moves;
+pub use verdict::{Applies, Verdict};
 
 /// Everything that an edit changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -66,6 +68,19 @@ impl Plan {
     /// What a reload must not do without consent; consent lives in the file.
     pub fn refusals(&self) -> Vec<Refusal> {
         self.changes.iter().filter_map(Change::refusal).collect()
+    }
+
+    /// What a log has room for: one change a line, and behind a schedule one line for each moment that lies ahead, with
+    /// the place that it is about.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for change in &self.changes {
+            lines.push(change.to_string());
+            if let Change::Schedule(ScheduleChange { app, steps, .. }) = change {
+                lines.extend(steps.iter().map(|step| format!("{app} {step}")));
+            }
+        }
+        lines
     }
 
     /// What a reload cannot do: it takes effect after a restart.

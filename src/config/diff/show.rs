@@ -45,6 +45,9 @@ impl fmt::Display for Change {
                 })
             }
             Self::Setting { key, from, to } => write!(formatter, "{key} {from} → {to}"),
+            Self::PinsEnd { key, from, to, follows } => {
+                write!(formatter, "{key} {from} → {to}: {follows}; some may move back")
+            }
             Self::AppAdded { app, share } => write!(formatter, "{app} added at {share}"),
             Self::AppRemoved { app } => write!(formatter, "{app} removed"),
             Self::HostAdded { app, host } => write!(formatter, "{app} answers for {}", shown(host)),
@@ -79,9 +82,13 @@ impl fmt::Display for Change {
             }
             Self::Workflow { app, workflow, change } => match change {
                 WorkflowChange::Added => write!(formatter, "{app}/{workflow} added"),
-                WorkflowChange::Removed => write!(formatter, "{app}/{workflow} removed: its flow pins end"),
-                WorkflowChange::Changed(fields) => {
-                    write!(formatter, "{app}/{workflow} changed: {}", fields.join(", "))
+                WorkflowChange::Removed => {
+                    write!(formatter, "{app}/{workflow} removed: its flow pins end; some may move back")
+                }
+                WorkflowChange::Changed { fields, pins_end_sooner } => {
+                    write!(formatter, "{app}/{workflow} changed: {}", fields.join(", "))?;
+                    let sooner = "; its flow pins end sooner, some may move back";
+                    formatter.write_str(if *pins_end_sooner { sooner } else { "" })
                 }
             },
             Self::Evacuation { app, order, withdrawn: true } => {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::config::diff::change::{Change, Verdict};
+use crate::config::diff::change::Change;
 use crate::config::diff::show::thousandths;
+use crate::config::diff::verdict::Verdict;
 use crate::config::units::{write_moment, write_schedule};
 use crate::decide::bucket::Share;
 use crate::decide::stage::Schedule;

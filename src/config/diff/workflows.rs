@@ -18,7 +18,9 @@ pub(super) fn changes(old: &App, new: &App, now: u64, anew: bool, changes: &mut 
             (_, None) => Some(WorkflowChange::Removed),
             (Some(before), Some(after)) => {
                 let fields = differences(before, after);
-                (!fields.is_empty()).then_some(WorkflowChange::Changed(fields))
+                let (was, is) = (before.pin, after.pin);
+                let pins_end_sooner = is.idle < was.idle || is.cap < was.cap;
+                (!fields.is_empty()).then_some(WorkflowChange::Changed { fields, pins_end_sooner })
             }
         };
         if let Some(change) = change {

@@ -6,6 +6,9 @@ use crate::config::units::UnitError;
 
 const DAY: i64 = 86_400;
 
+/// 9999-12-31T23:59:59Z: TOML has no year after that.
+const LAST: i64 = 253_402_300_799;
+
 /// Seconds since the Unix epoch. A date without an offset means another moment on every machine, and is refused.
 pub fn moment(date: &Datetime) -> Result<u64, UnitError> {
     let refuse = |message: &str| UnitError {
@@ -20,15 +23,22 @@ pub fn moment(date: &Datetime) -> Result<u64, UnitError> {
         Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
         None => return Err(refuse("the date has no offset")),
     };
+    if time.nanosecond.is_some_and(|nanosecond| nanosecond != 0) {
+        let hint = "write whole seconds, such as 2027-03-01T09:00:00Z".to_owned();
+        return Err(UnitError { hint, ..refuse("the date has a fraction of a second") });
+    }
     let days = days_before(i64::from(day.year), i64::from(day.month), i64::from(day.day));
     let second = i64::from(time.second.unwrap_or(0));
     let seconds = days * DAY + i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + second - offset;
+    if seconds > LAST {
+        return Err(refuse("the date lies after 9999-12-31T23:59:59Z"));
+    }
     u64::try_from(seconds).map_err(|_| refuse("the date lies before 1970"))
 }
 
-/// A moment as TOML writes it, in UTC.
+/// A moment as TOML writes it, in UTC. No file holds one that lies after the last of TOML's, as which it is written.
 pub fn write_moment(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(seconds).unwrap_or(LAST).min(LAST);
     let (year, month, day) = date_of(seconds / DAY);
     let time = seconds % DAY;
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
@@ -70,6 +80,7 @@ mod tests {
             ("2026-12-01T09:00:00Z", 1_796_115_600),
             ("2024-02-29T23:59:59Z", 1_709_251_199),
             ("2100-03-01T00:00:00Z", 4_107_542_400),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
         ] {
             let date: Datetime = text.parse().expect("a date");
             assert_eq!(moment(&date).ok(), Some(seconds), "{text}");
@@ -77,9 +88,25 @@ mod tests {
         }
         let with_offset: Datetime = "2026-12-01T10:00:00+01:00".parse().expect("a date");
         assert_eq!(moment(&with_offset).ok(), Some(1_796_115_600));
-        for text in ["2026-12-01", "2026-12-01T09:00:00", "1969-12-31T23:59:59Z"] {
+        for text in [
+            "2026-12-01",
+            "2026-12-01T09:00:00",
+            "1969-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-00:01",
+            "2026-12-01T09:00:00.5Z",
+        ] {
             let date: Datetime = text.parse().expect("a date");
             assert!(moment(&date).is_err(), "{text}");
+        }
+        let whole: Datetime = "2026-12-01T09:00:00.000Z".parse().expect("a date");
+        assert_eq!(moment(&whole).ok(), Some(1_796_115_600));
+    }
+
+    #[test]
+    fn every_moment_is_written_as_a_date_that_can_be_read() {
+        for seconds in [0, 1_796_115_600, 253_402_300_799, 253_402_300_800, u64::MAX] {
+            let date: Datetime = write_moment(seconds).parse().expect("a date");
+            assert_eq!(moment(&date).ok(), Some(seconds.min(253_402_300_799)));
         }
     }
 }

@@ -90,6 +90,7 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
         name: &name.value,
         share: share.as_ref(),
         workflows: &workflows,
+        targets: &targets,
         pins: !session.shared && !session.cookies.is_empty(),
     };
     let evacuate = evacuate::orders(context, raw_orders, &setting);

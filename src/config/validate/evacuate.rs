@@ -9,6 +9,7 @@ use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::{Order, SignOut, SignOutError};
 use crate::decide::stage::Schedule;
+use crate::decide::target::Target;
 use crate::decide::workflow::Workflow;
 
 /// What the orders of one app need to know of it.
@@ -17,6 +18,7 @@ pub(super) struct Setting<'s> {
     /// `None` where it is wrong.
     pub(super) share: Option<&'s Schedule>,
     pub(super) workflows: &'s [Workflow],
+    pub(super) targets: &'s [Target],
     /// Whether sessions pin anybody.
     pub(super) pins: bool,
 }
@@ -40,8 +42,8 @@ pub(super) fn orders(
     for engine in Engine::BOTH {
         // The newest says all that older ones do.
         let of_engine = orders.iter().filter(|(order, _)| order.engine == engine);
-        if let Some((_, at)) = of_engine.max_by_key(|(order, _)| order.at) {
-            warn_of_return(context, engine, at, setting);
+        if let Some((order, at)) = of_engine.max_by_key(|(order, _)| order.at) {
+            warn_of_return(context, order, at, setting);
         }
     }
     orders.into_iter().map(|(order, _)| order).collect()
@@ -74,39 +76,52 @@ fn sign_out(context: &Context<'_, '_>, written: &Written<String>) -> Option<Sign
     read.map_err(refused).ok()
 }
 
-/// An engine that still has a share gets back whom it has just lost. Stages count as they stand, whatever the clock
-/// says: one that gives the engine a share is why people come back, today or later.
-fn warn_of_return(context: &Context<'_, '_>, engine: Engine, at: &At, setting: &Setting<'_>) {
-    let own = setting.workflows.iter();
-    let own = own.filter_map(|workflow| Some((Some(workflow.name.as_str()), workflow.share.as_ref()?)));
-    let mut schedules = setting.share.map(|share| (None, share)).into_iter().chain(own);
+/// An engine that still has a share, or that a target sends to, gets back whom it has just lost. Only what can be in
+/// force at the order's date or after it counts; which of that is over by now is not asked, since checking a file reads
+/// no clock.
+fn warn_of_return(context: &Context<'_, '_>, order: &Order, at: &At, setting: &Setting<'_>) {
+    let engine = order.engine;
     let (none, all) = match engine {
         Engine::Classic => (Share::WHOLE, "100"),
         Engine::Identity => (Share::NONE, "0"),
     };
-    let after = |schedule: &Schedule| match schedule.stages() {
-        [] => Some(schedule.at(0)).filter(|share| *share != none),
-        stages => stages.iter().map(|stage| stage.share).find(|share| *share != none),
-    };
-    let Some((workflow, schedule, share)) =
-        schedules.find_map(|(workflow, schedule)| Some((workflow, schedule, after(schedule)?)))
-    else {
-        return;
-    };
     let name = setting.name;
-    let place = workflow.map_or_else(|| name.to_owned(), |workflow| format!("{name}/{workflow}"));
-    let hint = if schedule.is_constant() {
-        format!("cutover set {place} {all}; or take the order out, once it is no longer wanted")
-    } else {
-        format!(
-            "write percent = {all} instead of its stages; or take the order out, once it is no longer wanted"
-        )
-    };
-    let message = format!("{engine} is evacuated, but {place} is at {share} on identity");
-    let message = if schedule.is_constant() {
-        format!("{message}: people come right back")
-    } else {
-        format!("{message} at one of its stages: people come back then")
-    };
+    let own = setting.workflows.iter();
+    let own =
+        own.filter_map(|workflow| Some((format!("{name}/{}", workflow.name), workflow.share.as_ref()?)));
+    let places = setting.share.map(|share| (name.to_owned(), share)).into_iter().chain(own);
+    let (mut reasons, mut ways, mut at_once) = (Vec::new(), Vec::new(), false);
+    for (place, schedule) in places {
+        let now = schedule.at(order.at);
+        if now != none {
+            at_once = true;
+            reasons.push(format!("{place} is at {now} on identity"));
+        } else if let Some(stage) = schedule.ahead(order.at).iter().find(|stage| stage.share != none) {
+            let from = units::write_moment(stage.at);
+            reasons.push(format!("{place} is at {} on identity from {from} on", stage.share));
+        } else {
+            continue;
+        }
+        ways.push(if schedule.is_constant() {
+            format!("cutover set {place} {all}")
+        } else {
+            format!("in {place} write percent = {all} instead of its stages")
+        });
+    }
+    let to_engine = setting.targets.iter().filter(|target| target.engine == engine);
+    let names: Vec<&str> = to_engine.map(|target| target.name.as_str()).collect();
+    if !names.is_empty() {
+        at_once = true;
+        let (names, plural) = (names.join(", "), names.len() > 1);
+        let (noun, verb) = if plural { ("targets", "send") } else { ("target", "sends") };
+        reasons.push(format!("the {noun} {names} {verb} to it"));
+        ways.push(format!("take the {noun} {names} out"));
+    }
+    if reasons.is_empty() {
+        return;
+    }
+    let when = if at_once { "come right back" } else { "come back then" };
+    let message = format!("{engine} is evacuated, but {}: people {when}", reasons.join(", "));
+    let hint = format!("{}; or take the order out, once it is no longer wanted", ways.join("; "));
     context.problems.warning(at, message, hint);
 }

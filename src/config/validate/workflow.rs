@@ -33,14 +33,24 @@ pub(super) fn workflows(
     let table: &[PresetWorkflow] = if has_preset { &preset::OKTA } else { &[] };
     let mut written = Vec::new();
     let mut workflows = Vec::new();
+    let mut paths = Vec::new();
     for raw in raw.map(|list| list.items).unwrap_or_default() {
         name(context, &raw.name);
         let base = table.iter().find(|base| base.name == raw.name.value);
         written.push(raw.name.value.clone());
-        workflows.extend(workflow(context, raw, base));
+        let own = OwnPaths {
+            start: raw.start.is_some(),
+            steps: raw.steps.is_some(),
+            callback: raw.callback.is_some(),
+        };
+        if let Some(workflow) = workflow(context, raw, base) {
+            workflows.push(workflow);
+            paths.push(own);
+        }
     }
     for base in table.iter().filter(|base| !written.iter().any(|name| name == base.name)) {
         workflows.push(of_preset(base));
+        paths.push(OwnPaths::default());
     }
     if let Some(at) = at.as_ref().filter(|_| workflows.len() > MOST_WORKFLOWS) {
         let message =
@@ -48,8 +58,19 @@ pub(super) fn workflows(
         context.error(at, message, "");
         workflows.truncate(MOST_WORKFLOWS);
     }
-    overlaps(context, &workflows, at.as_ref());
+    if let Some(at) = &at {
+        overlaps(context, &workflows, at);
+        passes(context, &workflows, &paths, at);
+    }
     workflows
+}
+
+/// Which paths of a workflow the file writes, and no preset brings.
+#[derive(Clone, Copy, Debug, Default)]
+struct OwnPaths {
+    start: bool,
+    steps: bool,
+    callback: bool,
 }
 
 fn name(context: &Context<'_, '_>, name: &Written<String>) {
@@ -292,8 +313,7 @@ fn pin(context: &Context<'_, '_>, raw: Option<RawPin>, base: Option<PinLimits>) 
 }
 
 /// Two workflows that begin at one path: the first has it.
-fn overlaps(context: &Context<'_, '_>, workflows: &[Workflow], at: Option<&At>) {
-    let Some(at) = at else { return };
+fn overlaps(context: &Context<'_, '_>, workflows: &[Workflow], at: &At) {
     for (index, workflow) in workflows.iter().enumerate() {
         for other in &workflows[..index] {
             let both = workflow
@@ -304,6 +324,32 @@ fn overlaps(context: &Context<'_, '_>, workflows: &[Workflow], at: Option<&At>) 
                 let message = format!("{} and {} both start at {pattern}", other.name, workflow.name);
                 context.problems.warning(at, message, format!("{} has it", other.name));
             }
+        }
+    }
+}
+
+/// A workflow that begins where others pass: there, whoever is in the middle of one of those goes on with it. What a
+/// preset brings by itself is meant so.
+fn passes(context: &Context<'_, '_>, workflows: &[Workflow], paths: &[OwnPaths], at: &At) {
+    let is_among =
+        |patterns: &[Pattern], start: &Pattern| patterns.iter().any(|other| other.is_same_as(start));
+    for (index, (workflow, own)) in workflows.iter().zip(paths).enumerate() {
+        let others = workflows.iter().zip(paths).enumerate().filter(|(other, _)| *other != index);
+        let others: Vec<_> = others.map(|(_, other)| other).collect();
+        let found = workflow.start.iter().find_map(|start| {
+            let passing = others.iter().filter(|(other, theirs)| {
+                ((own.start || theirs.steps) && is_among(&other.steps, start))
+                    || ((own.start || theirs.callback) && is_among(&other.callback, start))
+            });
+            let names: Vec<&str> = passing.map(|(other, _)| other.name.as_str()).collect();
+            (!names.is_empty()).then(|| (start, names.join(", ")))
+        });
+        if let Some((start, names)) = found {
+            let name = &workflow.name;
+            let message = format!("{name} starts at {start}, where {names} may pass");
+            let hint =
+                format!("whoever is in the middle of {names} goes on with it there, and begins no {name}");
+            context.problems.warning(at, message, hint);
         }
     }
 }

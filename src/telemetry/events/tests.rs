@@ -44,11 +44,16 @@ fn told(tell: impl FnOnce()) -> Vec<Value> {
 #[test]
 fn an_applied_config_tells_its_plan_line_by_line() {
     let metrics = Metrics::new(1);
-    let plan = ["portal 10% → 25%: 15.000% of subjects move to identity, 0 back".to_owned()];
+    // Below a schedule stands what happens at its stages: more lines than changes.
+    let plan = [
+        "portal schedule 0% → 5% from 2026-12-01T09:00:00Z".to_owned(),
+        "portal at 2026-12-01T09:00:00Z 0% → 5%: 5.000% of subjects move to identity, 0 back".to_owned(),
+    ];
     let applied = ConfigApplied {
         generation: 2,
         hash: "a1",
         origin: Origin::File,
+        changes: 1,
         plan: &plan,
         workers_differ: true,
         wall: 1,
@@ -56,9 +61,10 @@ fn an_applied_config_tells_its_plan_line_by_line() {
     let lines = told(|| applied.tell(&metrics));
     assert_eq!(lines[0]["message"], "config applied");
     assert_eq!((&lines[0]["generation"], &lines[0]["origin"]), (&2.into(), &"file".into()));
-    assert_eq!(lines[1]["message"], plan[0].as_str());
-    assert_eq!(lines[2]["level"], "WARN");
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["changes"], 1);
+    assert_eq!([&lines[1]["message"], &lines[2]["message"]], [plan[0].as_str(), plan[1].as_str()]);
+    assert_eq!(lines[3]["level"], "WARN");
+    assert_eq!(lines.len(), 4);
 }
 
 #[test]

@@ -183,8 +183,16 @@ fn the_fate_of_each_configuration_is_counted() {
     };
     let applied = |generation, hash, origin| {
         let plan = ["portal 10% → 25%".to_owned()];
-        ConfigApplied { generation, hash, origin, plan: &plan, workers_differ: true, wall: 1_800_000_000 }
-            .tell(&metrics);
+        ConfigApplied {
+            generation,
+            hash,
+            origin,
+            changes: plan.len(),
+            plan: &plan,
+            workers_differ: true,
+            wall: 1_800_000_000,
+        }
+        .tell(&metrics);
     };
     applied(1, "a1", Origin::Start);
     expect("1", "0 0 0", "1", "a1");

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 
+use cutover::ambient::unix_seconds;
 use cutover::app::App;
+use cutover::config::units::write_moment;
 use serde_json::json;
 
 use super::{Proxy, TOKEN};
@@ -24,6 +26,23 @@ fn post(admin: SocketAddr, app: &str, lines: &[&str], body: &str) -> Answer {
     )
     .expect("a request");
     Answer::read(&mut stream)
+}
+
+#[test]
+fn an_order_that_stands_in_the_file_is_no_mistake() {
+    let proxy = Proxy::with_token();
+    let now = unix_seconds();
+    let orders: Vec<String> = (now..now + 60)
+        .map(|at| format!("{{ engine = \"identity\", at = {}, sign_out = \"/logout\" }}", write_moment(at)))
+        .collect();
+    let list = format!("[apps.portal]\nevacuate = [{}]\n", orders.join(", "));
+    let text = proxy.folder.read("cutover.toml").replace("[apps.portal]\n", &list);
+    proxy.folder.write("cutover.toml", &text);
+    let answer = post(proxy.admin(), "portal", &[TOKEN], ORDER);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = answer.json();
+    assert_eq!((&told["line"], &told["lines"]), (&json!(null), &json!([])));
+    assert_eq!(proxy.folder.read("cutover.toml"), text);
 }
 
 #[test]

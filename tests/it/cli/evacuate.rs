@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use cutover::ambient::unix_seconds;
+use cutover::config::units::write_moment;
 use serde_json::json;
 
 use super::{json_of, run, site};
@@ -80,6 +82,26 @@ fn people_who_would_come_right_back_are_warned_of() {
         "{stderr}"
     );
     assert!(stderr.contains("hint: cutover set portal 0; or take the order out"), "{stderr}");
+}
+
+#[test]
+fn the_same_order_twice_in_a_second_is_written_once() {
+    let folder = site("");
+    // Whichever of these seconds it is when we ask.
+    let now = unix_seconds();
+    let orders: Vec<String> =
+        (now..now + 60).map(|at| format!("{{ engine = \"identity\", at = {} }}", write_moment(at))).collect();
+    let text = config(0, ANY_PORT, &format!("evacuate = [{}]", orders.join(", ")));
+    folder.write("cutover.toml", &text);
+    let (code, stdout, stderr) = run(folder.path(), &["evacuate", "portal", "identity"]);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", "already ordered; nothing to do\n"));
+    let told = json_of(folder.path(), &["evacuate", "portal", "identity"], 0);
+    assert_eq!((&told["written"], &told["verdict"]), (&json!(false), &json!("unchanged")));
+    assert_eq!(folder.read("cutover.toml"), text);
+    // Another way out is another order, and which of the two is meant nobody can tell.
+    let other = run(folder.path(), &["evacuate", "portal", "identity", "--sign-out", "/logout"]);
+    assert_eq!(other.0, 1);
+    assert!(other.2.contains("identity is evacuated twice at the same moment"), "{}", other.2);
 }
 
 #[test]

@@ -255,3 +255,55 @@ fn an_order_to_evacuate_is_a_consequence_of_its_own() {
         &[],
     );
 }
+
+#[test]
+fn an_edit_that_ends_pins_may_move_people_back() {
+    let session = |lines: &str| portal(&format!("session.cookies = ['sid', 'auth']\n{lines}"));
+    let key =
+        |name: &str, follows: &str| format!("apps.portal.session.{name}: {follows}; some may move back");
+    let flow = |pin: &str| portal(&format!("workflows.sign-in = {{ start = ['/login'], pin = {pin} }}"));
+    for (old, new, line) in [
+        (
+            session("session.isolate = true"),
+            session(""),
+            key(
+                "isolate true → false",
+                "whoever signed in meanwhile is signed out, and the session's pin ends",
+            ),
+        ),
+        (
+            session(""),
+            portal("session.cookies = ['sid']"),
+            key("cookies [sid, auth] → [sid]", "session pins end without the cookies left"),
+        ),
+        (
+            session(""),
+            session("session.shared = true"),
+            key("shared false → true", "no session pins anybody any more"),
+        ),
+        (
+            session("session.lifetime = '2h'"),
+            session("session.lifetime = '1h'"),
+            key("lifetime 2h → 1h", "older session pins end"),
+        ),
+        (
+            flow("{ idle = '1h', cap = '1h' }"),
+            portal(""),
+            "portal/sign-in removed: its flow pins end; some may move back".to_owned(),
+        ),
+        (
+            flow("{ idle = '1h', cap = '2h' }"),
+            flow("{ idle = '30m', cap = '2h' }"),
+            "portal/sign-in changed: pin; its flow pins end sooner, some may move back".to_owned(),
+        ),
+    ] {
+        check_plan(&old, &new, &[&line], Verdict::MovesBack, &[]);
+        // Without pins to end, or the other way round, nobody moves.
+        assert_eq!(plan(&new, &old).verdict(), Verdict::Unchanged, "{line}");
+    }
+    let shared = |lines: &str| session(&format!("session.shared = true\n{lines}"));
+    let shorter = plan(&shared("session.lifetime = '2h'"), &shared("session.lifetime = '1h'"));
+    assert_eq!(shorter.verdict(), Verdict::Unchanged, "{shorter}");
+    let preset = plan(&portal("preset = 'okta'"), &portal(""));
+    assert_eq!(preset.verdict(), Verdict::MovesBack, "{preset}");
+}
