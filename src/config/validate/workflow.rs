@@ -15,7 +15,7 @@ use crate::decide::answer::{CookieName, Ending};
 use crate::decide::engine::Engine;
 use crate::decide::pattern::{Pattern, PatternError};
 use crate::decide::stage::Schedule;
-use crate::decide::workflow::{Landing, LandingEngine, MOST_WORKFLOWS, PinLimits, Workflow};
+use crate::decide::workflow::{Landing, LandingEngine, MOST_WORKFLOWS, PinLimits, Workflow, hash_of};
 
 /// A landing's place is a byte.
 const MOST_LANDINGS: usize = 255;
@@ -36,6 +36,8 @@ pub(super) fn workflows(
     let mut paths = Vec::new();
     for raw in raw.map(|list| list.items).unwrap_or_default() {
         name(context, &raw.name);
+        let known = written.iter().map(String::as_str).chain(table.iter().map(|base| base.name));
+        same_hash(context, &raw.name, known);
         let base = table.iter().find(|base| base.name == raw.name.value);
         written.push(raw.name.value.clone());
         let own = OwnPaths {
@@ -63,6 +65,20 @@ pub(super) fn workflows(
         passes(context, &workflows, &paths, at);
     }
     workflows
+}
+
+/// Pins name a workflow by a hash of its name: two of one hash would hold each other's flows.
+fn same_hash<'n>(
+    context: &Context<'_, '_>,
+    name: &Written<String>,
+    mut known: impl Iterator<Item = &'n str>,
+) {
+    let hash = hash_of(&name.value);
+    if let Some(other) = known.find(|other| *other != name.value && hash_of(other) == hash) {
+        let message = format!("`{}` and `{other}` would be one workflow to a browser's cookie", name.value);
+        let hint = "cookies name a workflow by 32 bits of its name's hash: change a letter of one of them";
+        context.error(&name.at, message, hint);
+    }
 }
 
 /// Which paths of a workflow the file writes, and no preset brings.
