@@ -5,13 +5,12 @@
 
 use http::Method;
 
-use crate::decide::bucket::Share;
 use crate::decide::decision::{Decision, Reason, Rules, SessionState, Trail};
 use crate::decide::engine::Engine;
 use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::journey::{FlowChange, FlowEvent, FlowOutcome};
 use crate::decide::ticket::{SessionPin, Ticket};
-use crate::decide::workflow::{Place, SIGN_OUT};
+use crate::decide::workflow::Place;
 
 /// For so many seconds an engine that is gone may come back before the sessions that it holds are given up.
 pub const PATIENCE: u64 = 60;
@@ -48,7 +47,7 @@ impl Decision {
 
     /// Whether the request brings a one-time answer or link, which is never offered twice.
     pub fn is_one_time(&self) -> bool {
-        self.trail.place.callback != 0 || self.trail.place.landing.is_some()
+        self.trail.place.is_one_time()
     }
 }
 
@@ -56,7 +55,8 @@ impl Decision {
 pub fn without_session(rules: &Rules, decision: &Decision, now: u64) -> Decision {
     let trail = Trail { session: SessionState::None, ..decision.trail };
     // Rows above that of the session had nothing to say, or it would not have decided.
-    let (engine, reason) = last_rows(rules, &trail, trail.share);
+    let (engine, reason) = rules.last_rows(trail.target, trail.bucket, trail.share);
+    let engine = rules.only.unwrap_or(engine);
     let seconds = u32::try_from(now).unwrap_or(u32::MAX);
     let last = trail.loads_page.then_some(engine);
     let issue = decision.held();
@@ -133,26 +133,17 @@ fn at_start(
     let flow = flow.filter(|engine| *engine != gone);
     let landing = place.landing.and_then(|landing| rules.table.landing(landing).owner(now));
     let session = match trail.session {
-        SessionState::Held(pin) | SessionState::GivesWay(pin) => {
-            let signs_in_anew = place.start.is_some_and(|at| rules.table.workflow(at).name != SIGN_OUT);
-            let gives_way = signs_in_anew && pin.engine == Engine::Classic;
-            let is_over = session_is_over && pin.engine == gone;
-            (!gives_way && !is_over).then_some(pin.engine)
+        SessionState::Held(pin) | SessionState::GivesWay(pin) if !(session_is_over && pin.engine == gone) => {
+            match SessionState::at(&rules.table, place.start, pin) {
+                SessionState::Held(pin) => Some(pin.engine),
+                SessionState::GivesWay(_) | SessionState::None => None,
+            }
         }
-        SessionState::None => None,
+        SessionState::Held(_) | SessionState::GivesWay(_) | SessionState::None => None,
     };
     let tester = trail.tester.and_then(Result::ok).map(|tester| tester.engine);
     let pinned = tester.or(flow).or(landing).or(session);
-    let engine = pinned.unwrap_or_else(|| last_rows(rules, trail, rules.share_at(place.start, now)).0);
+    let share = rules.share_at(place.start, now);
+    let engine = pinned.unwrap_or_else(|| rules.last_rows(trail.target, trail.bucket, share).0);
     rules.only.unwrap_or(engine)
-}
-
-/// The rows below those of pins.
-fn last_rows(rules: &Rules, trail: &Trail, share: Share) -> (Engine, Reason) {
-    let (engine, reason) = match (trail.target, trail.bucket) {
-        (Some(index), _) => (rules.targets[index].engine, Reason::Target),
-        (None, Some(bucket)) => (share.engine_for(bucket), Reason::Cohort),
-        (None, None) => (rules.default, Reason::Default),
-    };
-    (rules.only.unwrap_or(engine), reason)
 }

@@ -22,7 +22,7 @@ use crate::decide::stage::Schedule;
 use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
 use crate::decide::ticket::{Rejection, Sealer, SessionPin, Tester, Ticket};
-use crate::decide::workflow::{Place, SIGN_OUT, Table};
+use crate::decide::workflow::{Place, Table};
 
 pub use crate::decide::reason::Reason;
 
@@ -92,6 +92,20 @@ impl Rules {
     pub fn share_at(&self, start: Option<u8>, now: u64) -> Share {
         self.schedule_of(start).at(now)
     }
+
+    /// The rows below those of pins, where nothing holds the browser.
+    pub(super) fn last_rows(
+        &self,
+        target: Option<usize>,
+        bucket: Option<Bucket>,
+        share: Share,
+    ) -> (Engine, Reason) {
+        match (target, bucket) {
+            (Some(index), _) => (self.targets[index].engine, Reason::Target),
+            (None, Some(bucket)) => (share.engine_for(bucket), Reason::Cohort),
+            (None, None) => (self.default, Reason::Default),
+        }
+    }
 }
 
 /// What a request says, as far as a decision may hear it.
@@ -160,11 +174,8 @@ impl Decision {
     /// Whether the other engine may serve the request when this one cannot: nothing that it has begun is there,
     /// and a one-time answer or link is never offered to both.
     pub fn may_be_served_by_the_other(&self) -> bool {
-        let place = &self.trail.place;
         match self.reason {
-            Reason::Target | Reason::Cohort | Reason::Default => {
-                place.callback == 0 && place.landing.is_none()
-            }
+            Reason::Target | Reason::Cohort | Reason::Default => !self.trail.place.is_one_time(),
             Reason::Override
             | Reason::State
             | Reason::Flow
@@ -237,6 +248,14 @@ pub enum SessionState {
     GivesWay(SessionPin),
 }
 
+impl SessionState {
+    /// A live pin, as it stands at the start of a workflow: where a user signs in anew, one on classic gives way.
+    pub(super) fn at(table: &Table, start: Option<u8>, pin: SessionPin) -> Self {
+        let signs_in_anew = start.is_some_and(|at| !table.signs_out(at));
+        if signs_in_anew && pin.engine == Engine::Classic { Self::GivesWay(pin) } else { Self::Held(pin) }
+    }
+}
+
 /// What the browser's cookie was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TicketState {
@@ -305,12 +324,9 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
         (engine, Reason::Landing, 0)
     } else if let SessionState::Held(pin) = session {
         (pin.engine, Reason::Session, pin.endpoint)
-    } else if let Some(index) = target {
-        (rules.targets[index].engine, Reason::Target, 0)
-    } else if let Some(bucket) = bucket {
-        (share.engine_for(bucket), Reason::Cohort, 0)
     } else {
-        (rules.default, Reason::Default, 0)
+        let (engine, reason) = rules.last_rows(target, bucket, share);
+        (engine, reason, 0)
     };
     let engine = rules.only.unwrap_or(engine);
     if let Some(journey) = &mut journey {
@@ -363,12 +379,7 @@ fn session(
         }
         TicketState::Unused | TicketState::Absent | TicketState::Rejected(_) => None,
     };
-    let signs_in_anew = start.is_some_and(|at| rules.table.workflow(at).name != SIGN_OUT);
-    match pin {
-        Some(pin) if signs_in_anew && pin.engine == Engine::Classic => SessionState::GivesWay(pin),
-        Some(pin) => SessionState::Held(pin),
-        None => SessionState::None,
-    }
+    pin.map_or(SessionState::None, |pin| SessionState::at(&rules.table, start, pin))
 }
 
 /// The ticket to give with the answer, as far as the request alone says. The ticket follows the user: whatever

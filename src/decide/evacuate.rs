@@ -18,7 +18,6 @@ use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::journey::{Entry, is_prefetch};
 use crate::decide::pattern::normalise;
 use crate::decide::ticket::{SessionPin, Ticket};
-use crate::decide::workflow::SIGN_OUT;
 
 /// An order: whoever was pinned to this engine until then is moved.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -240,7 +239,7 @@ fn leaving(
     if is_real && sign_out.fits(question.path, question.query) {
         return Leaving::SignsOut;
     }
-    let signs_out_elsewhere = entry.start.is_some_and(|at| rules.table.workflow(at).name == SIGN_OUT);
+    let signs_out_elsewhere = entry.start.is_some_and(|at| rules.table.signs_out(at));
     let is_page = *question.method == Method::GET && entry.loads_page && !is_framed(question);
     if !is_real || !is_page || signs_out_elsewhere {
         return Leaving::Stays;
@@ -314,7 +313,7 @@ pub fn sign_out_first<'r>(rules: &'r Rules, decision: &Decision, now: u64) -> Op
 /// only be that engine's. Signing out is what an order wants, and may take its time. `now` is in seconds since the Unix
 /// epoch.
 pub fn as_of(rules: &Rules, decision: &Decision, served: Engine, now: u32) -> u32 {
-    if decision.workflow().is_some_and(|at| rules.table.workflow(at).name == SIGN_OUT) {
+    if decision.workflow().is_some_and(|at| rules.table.signs_out(at)) {
         return now;
     }
     let Decision { reason, journey, evacuation, .. } = decision;

@@ -47,6 +47,11 @@ pub fn restored(name: &[u8]) -> Option<(Engine, Cow<'_, [u8]>)> {
     Some((engine, name))
 }
 
+/// Whether a cookie of this name in the browser is a session's, under its own name or one that is made here.
+fn is_concerned(name: &[u8], session: &[CookieName]) -> bool {
+    restored(name).is_some() || session.iter().any(|wanted| wanted.matches(name))
+}
+
 /// The name under which an engine gets this cookie: `None` when it is not for this engine, or none of its session's,
 /// and does not reach it at all.
 fn given_back<'n>(name: Cow<'n, [u8]>, session: &[CookieName]) -> Option<Cow<'n, [u8]>> {
@@ -80,9 +85,7 @@ impl Jar {
             let parts = self.0.iter().flat_map(|line| cookies::parts(line.as_bytes()));
             parts.map(cookies::name_of)
         };
-        let is_concerned =
-            |name: &[u8]| restored(name).is_some() || session.iter().any(|wanted| wanted.matches(name));
-        if !names().any(is_concerned) {
+        if !names().any(|name| is_concerned(name, session)) {
             return;
         }
         let mut own: Vec<Cow<'_, [u8]>> = Vec::new();
@@ -128,10 +131,7 @@ impl Jar {
 
 /// Takes the app's session cookies out of a head, whoever they are of.
 pub fn without_sessions(headers: &mut HeaderMap, session: &[CookieName]) {
-    let is_session = |part: &[u8]| {
-        let name = cookies::name_of(part);
-        restored(name).is_some() || session.iter().any(|wanted| wanted.matches(name))
-    };
+    let is_session = |part: &[u8]| is_concerned(cookies::name_of(part), session);
     let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
     headers.remove(COOKIE);
     for line in lines {
@@ -147,11 +147,8 @@ pub fn without_sessions(headers: &mut HeaderMap, session: &[CookieName]) {
 /// deleted is deleted under both names: such lines often say nothing of `HttpOnly`. What an engine sets under a name
 /// that is made here is left out: it would be the other one's session. `now` is in seconds since the Unix epoch.
 pub fn keep_apart(headers: &mut HeaderMap, engine: Engine, session: &[CookieName], now: u64) {
-    let is_concerned = |line: &HeaderValue| {
-        let name = cookies::stored_name(line.as_bytes());
-        restored(name).is_some() || session.iter().any(|wanted| wanted.matches(name))
-    };
-    if !headers.get_all(SET_COOKIE).iter().any(is_concerned) {
+    let mut lines = headers.get_all(SET_COOKIE).iter();
+    if !lines.any(|line| is_concerned(cookies::stored_name(line.as_bytes()), session)) {
         return;
     }
     let lines: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();

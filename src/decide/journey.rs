@@ -92,7 +92,7 @@ pub(super) fn journey(
     entry: &Entry<'_>,
 ) -> Option<Box<Journey>> {
     let place = question.place;
-    let belongs = place.is_in_workflow() || place.landing.is_some();
+    let belongs = place.belongs_to_workflow();
     let asked_by = if belongs || entry.loads_page || !presented.has_flows() {
         None
     } else {
@@ -194,7 +194,7 @@ impl Journey {
         reason: Reason,
     ) {
         let place = question.place;
-        if !place.is_in_workflow() && place.landing.is_none() {
+        if !place.belongs_to_workflow() {
             // A page of the flow asks for a picture.
             return;
         }

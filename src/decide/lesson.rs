@@ -8,7 +8,7 @@ use crate::decide::evacuate::as_of;
 use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::journey::{Begins, FlowChange, FlowEvent, FlowOutcome, Journey};
 use crate::decide::ticket::{SessionPin, Ticket};
-use crate::decide::workflow::{Ended, SIGN_OUT};
+use crate::decide::workflow::Ended;
 
 /// What an answer taught us: what the browser should hold from now on, and what is told of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -39,11 +39,8 @@ pub fn learn(
     let endpoint = if rules.session.shared { 0 } else { endpoint };
     let heard = Heard { rules, decision, answer, served, endpoint, now };
     let place = decision.trail.place;
-    let mut lesson = Lesson {
-        no_store: place.is_in_workflow() || place.landing.is_some(),
-        ticket: decision.issue,
-        ..Lesson::default()
-    };
+    let mut lesson =
+        Lesson { no_store: place.belongs_to_workflow(), ticket: decision.issue, ..Lesson::default() };
     let mut ended = None;
     if let Some(journey) = &decision.journey {
         lesson.events.extend_from_slice(&journey.events);
@@ -88,7 +85,7 @@ impl Heard<'_> {
         let Self { rules, decision, answer, served, endpoint, now } = *self;
         let hash = rules.table.hash(workflow);
         let trail = &decision.trail;
-        if !trail.place.is_in_workflow() && trail.place.landing.is_none() {
+        if !trail.place.belongs_to_workflow() {
             return None;
         }
         let accepted = !answer.status.is_client_error() && !answer.status.is_server_error();
@@ -163,7 +160,7 @@ impl Heard<'_> {
     /// Whether the answer ends a sign-out well.
     fn signs_out(&self, ended: Option<(u8, Ended)>) -> bool {
         let Some((workflow, Ended::Success)) = ended else { return false };
-        self.rules.table.workflow(workflow).name == SIGN_OUT
+        self.rules.table.signs_out(workflow)
     }
 
     /// Who owns the session after an answer: `None` when that says nothing of it.
@@ -191,10 +188,8 @@ impl Heard<'_> {
             Some((_, Ended::Success | Ended::Failure)) | None => {}
         }
         let place = decision.trail.place;
-        let turned_away = decision.trail.loads_page
-            && !place.is_in_workflow()
-            && place.landing.is_none()
-            && rules.table.sends_to_sign_in(answer);
+        let turned_away =
+            decision.trail.loads_page && !place.belongs_to_workflow() && rules.table.sends_to_sign_in(answer);
         (is_owner && ((deletes && !sets) || turned_away)).then_some(None)
     }
 }

@@ -144,6 +144,16 @@ impl Place {
     pub const fn is_in_workflow(&self) -> bool {
         self.workflows() != 0
     }
+
+    /// Whether any workflow passes here, or a link of one lands.
+    pub const fn belongs_to_workflow(&self) -> bool {
+        self.is_in_workflow() || self.landing.is_some()
+    }
+
+    /// Whether a one-time answer or link arrives here, which is never offered twice.
+    pub const fn is_one_time(&self) -> bool {
+        self.callback != 0 || self.landing.is_some()
+    }
 }
 
 /// What a pattern of the trie is for.
@@ -207,6 +217,11 @@ impl Table {
     /// One workflow.
     pub fn workflow(&self, at: u8) -> &Workflow {
         &self.workflows[usize::from(at)]
+    }
+
+    /// Whether a workflow is the one that ends a session.
+    pub fn signs_out(&self, at: u8) -> bool {
+        self.workflow(at).name == SIGN_OUT
     }
 
     /// One landing.
@@ -310,7 +325,7 @@ impl Table {
         }
         let succeeded = if !workflow.success.is_empty() {
             workflow.success.iter().any(|ending| ending.fits(answer))
-        } else if workflow.name == SIGN_OUT {
+        } else if self.signs_out(at) {
             // The way out leads to the identity provider, or back to a page of the site (`DOMAIN.md` 5.2).
             answer.redirects
         } else {

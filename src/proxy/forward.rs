@@ -77,16 +77,24 @@ pub async fn forward(
     exchange.activity.set_exchange_deadline(exchange.view.snapshot.limits.request_timeout);
     let session = &app.rules.session;
     let jar = session.isolate.then(|| Jar::of(&head.headers));
-    let hand_cookies = |engine: Engine, head: &mut RequestHead| {
+    let unannotated = head.lines.len();
+    let hand_to = |engine: Engine, reason: Reason, head: &mut RequestHead| {
         if let Some(jar) = &jar {
             jar.hand_to(engine, &session.cookies, &mut head.headers);
         }
+        if app.annotate {
+            head.lines.truncate(unannotated);
+            head.lines.annotate(engine, reason, exchange.workflow);
+        }
     };
-    hand_cookies(decision.engine, &mut head);
-    let unannotated = head.lines.len();
-    if app.annotate {
-        head.lines.annotate(decision.engine, decision.reason, exchange.workflow);
-    }
+    // What the browser has cached is of the other build.
+    let turn_to = |engine: Engine, reason: Reason, head: &mut RequestHead| {
+        hand_to(engine, reason, head);
+        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            head.headers.remove(name);
+        }
+    };
+    hand_to(decision.engine, decision.reason, &mut head);
     let other = decision.engine.other();
     let failed = match attempts(exchange, &head, decision.engine, body, record).await? {
         Ok(response)
@@ -95,12 +103,7 @@ pub async fn forward(
                 && head.method == Method::GET
                 && !app.pool(other).endpoints.is_empty() =>
         {
-            if app.annotate {
-                head.lines.truncate(unannotated);
-                head.lines.annotate(other, decision.reason, exchange.workflow);
-            }
-            hand_cookies(other, &mut head);
-            turn(&mut head);
+            turn_to(other, decision.reason, &mut head);
             if !session.shared {
                 // A session that the other build does not know, it would take for a broken one, and replace.
                 isolation::without_sessions(&mut head.headers, &session.cookies);
@@ -118,12 +121,7 @@ pub async fn forward(
                 && !app.pool(other).endpoints.is_empty() =>
         {
             record.moved_to(other, Reason::Failover);
-            hand_cookies(other, &mut head);
-            turn(&mut head);
-            if app.annotate {
-                head.lines.truncate(unannotated);
-                head.lines.annotate(other, Reason::Failover, exchange.workflow);
-            }
+            turn_to(other, Reason::Failover, &mut head);
             // Boxed: rare, and the room for it would be moved about with every request.
             let again = Box::pin(attempts(exchange, &head, other, body, record));
             let response = again.await?.map_err(|failed| fault_of(failed.error))?;
@@ -138,12 +136,7 @@ pub async fn forward(
             match (next, body) {
                 (Next::Answer(gone), _) => Err(ProxyError::EngineGone(gone)),
                 (Next::Other(anew), Some(body)) => {
-                    turn(&mut head);
-                    hand_cookies(other, &mut head);
-                    if app.annotate {
-                        head.lines.truncate(unannotated);
-                        head.lines.annotate(other, anew.reason, exchange.workflow);
-                    }
+                    turn_to(other, anew.reason, &mut head);
                     record.moved_to(other, anew.reason);
                     let response = Box::pin(attempts(exchange, &head, other, body, record)).await?;
                     let response = response.map_err(|failed| fault_of(failed.error))?;
@@ -154,13 +147,6 @@ pub async fn forward(
                 (Next::Other(_) | Next::Error, _) => Err(fault_of(error)),
             }
         }
-    }
-}
-
-/// The other engine gets the request: what the browser has cached is of another build.
-fn turn(head: &mut RequestHead) {
-    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
-        head.headers.remove(name);
     }
 }
 

@@ -19,7 +19,6 @@ use crate::decide::engine::Engine;
 use crate::decide::evacuate;
 use crate::decide::farewell;
 use crate::decide::headers::{self, Lines, Seen};
-use crate::decide::workflow::SIGN_OUT;
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
@@ -145,7 +144,7 @@ async fn serve(
             parts.headers.remove(name);
         }
     }
-    let signs_out = decision.workflow().is_some_and(|at| app.rules.table.workflow(at).name == SIGN_OUT);
+    let signs_out = decision.workflow().is_some_and(|at| app.rules.table.signs_out(at));
     let sessions = if signs_out && app.rules.session.pins() {
         farewell::sessions(&parts.headers, &app.rules.session.cookies)
     } else {
@@ -245,7 +244,7 @@ fn engine_answer(
     let protocol = if switches { response.headers().get(UPGRADE).cloned() } else { None };
     headers::strip_response(response.headers_mut());
     let lesson = learn::from_answer(answered, response.status(), response.headers_mut());
-    record.learned(answered.decision, &lesson);
+    record.learned(answered.decision, &lesson, answered.now);
     if lesson.sets_session && !answered.app.rules.session.isolate {
         for cookie in learn::cookies_in_both(answered, response.headers()) {
             record.session_cookie_in_both(cookie);

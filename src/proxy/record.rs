@@ -177,8 +177,8 @@ impl Record {
     }
 
     /// An engine's answer was understood: flows that began or ended are counted, and whether the browser's page
-    /// comes from another engine than the one before.
-    pub fn learned(&self, decision: &Decision, lesson: &Lesson) {
+    /// comes from another engine than the one before. `now` is in seconds since the Unix epoch.
+    pub fn learned(&self, decision: &Decision, lesson: &Lesson, now: u64) {
         let Some(app) = self.app else { return };
         let view = &self.view.apps[app];
         self.flows(&lesson.events);
@@ -186,7 +186,6 @@ impl Record {
             && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
             && before != served
             && let rules = &self.view.snapshot.apps[app].rules
-            && let now = self.worker.ambient.moment().wall
             && let Some(cause) = move_cause(rules, decision, self.reason, before, now)
         {
             view.metrics.record_move(before, served, cause);
