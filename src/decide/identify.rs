@@ -56,12 +56,16 @@ fn cookie_key<'a>(headers: &'a HeaderMap, name: &str) -> Option<SubjectKey<'a>> 
     SubjectKey::new(std::str::from_utf8(value).ok()?)
 }
 
+/// Whether a parameter of a query is of this name, as it came or percent-decoded.
+pub(super) fn is_named(found: &str, name: &str) -> bool {
+    found == name || (found.contains('%') && percent_decode_str(found).eq(name.bytes()))
+}
+
 /// The first parameter of a name, names and values percent-decoded; `+` stands for itself.
 pub fn query_key<'a>(query: &'a str, name: &str) -> Option<SubjectKey<'a>> {
     let value = query.split('&').find_map(|pair| {
         let (found, value) = pair.split_once('=')?;
-        let matches = found == name || (found.contains('%') && percent_decode_str(found).eq(name.bytes()));
-        matches.then_some(value)
+        is_named(found, name).then_some(value)
     })?;
     SubjectKey::new(percent_decode_str(value).decode_utf8().ok()?)
 }

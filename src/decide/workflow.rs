@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decide::answer::{AnswerFacts, Ending, Target};
 use crate::decide::engine::Engine;
+use crate::decide::identify::is_named;
 use crate::decide::matcher::{Matcher, Rank};
 use crate::decide::pattern::{Methods, Pattern, normalise};
 use crate::decide::stage::Schedule;
@@ -101,8 +102,7 @@ impl Landing {
 pub fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     query.split('&').find_map(|pair| {
         let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let matches = found == name || (found.contains('%') && percent_decode_str(found).eq(name.bytes()));
-        matches.then_some(value)
+        is_named(found, name).then_some(value)
     })
 }
 

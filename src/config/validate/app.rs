@@ -22,7 +22,15 @@ use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 
 /// The metric label of whatever belongs to no app.
-const RESERVED: &str = "none";
+pub(super) const RESERVED: &str = "none";
+
+/// Whether a name may hold this: names of apps and workflows are labels of metrics.
+pub(super) const fn may_stand_in_a_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+}
+
+/// The longest of them.
+pub(super) const LONGEST_NAME: usize = 64;
 
 pub(super) fn apps(context: &mut Context<'_, '_>, raw: List<RawApp>, trusts: bool) -> Vec<App> {
     if raw.is_empty() {
@@ -190,13 +198,12 @@ fn isolate(
 }
 
 fn app_name(context: &Context<'_, '_>, name: &Written<String>) {
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     let shown = excerpt(&name.value);
     if name.value.is_empty() {
         context.error(&name.at, "the name of this app is empty", "write [apps.portal]");
-    } else if name.value.len() > 64 {
-        context.error(&name.at, format!("the app name {shown} is longer than 64 characters"), "");
-    } else if !name.value.bytes().all(is_allowed) {
+    } else if name.value.len() > LONGEST_NAME {
+        context.error(&name.at, format!("the app name {shown} is longer than {LONGEST_NAME} characters"), "");
+    } else if !name.value.bytes().all(may_stand_in_a_name) {
         let hint = "an app name is made of a-z, 0-9, `-` and `_`: it is a label of metrics";
         context.error(&name.at, format!("{shown} is no app name"), hint);
     } else if name.value == RESERVED {

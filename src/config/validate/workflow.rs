@@ -10,6 +10,7 @@ use crate::config::raw::{Text, Texts};
 use crate::config::raw_flow::{RawEnding, RawLanding, RawPin, RawWorkflow};
 use crate::config::reader::{List, Written};
 use crate::config::units;
+use crate::config::validate::app::{LONGEST_NAME, RESERVED, may_stand_in_a_name};
 use crate::config::validate::{Context, stage};
 use crate::decide::answer::{CookieName, Ending};
 use crate::decide::engine::Engine;
@@ -90,12 +91,11 @@ struct OwnPaths {
 }
 
 fn name(context: &Context<'_, '_>, name: &Written<String>) {
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     let text = &name.value;
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(is_allowed) {
+    if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(may_stand_in_a_name) {
         let hint = "a workflow's name is made of a-z, 0-9, `-` and `_`: it is a label of metrics";
         context.error(&name.at, format!("{} is no name of a workflow", excerpt(text)), hint);
-    } else if text == "none" {
+    } else if text == RESERVED {
         context.error(
             &name.at,
             "the name `none` is reserved",
