@@ -298,6 +298,11 @@ fn an_access_log_with_the_name_of_a_switch_keeps_its_dot() {
     }
 }
 
+#[test]
+fn a_file_that_is_written_as_a_folder_stays_one() {
+    assert_round_trip(&read(&EVERYTHING.replace("\"admin.token\"", "\"admin.token/\"")));
+}
+
 /// The effective configuration, read again, means the same.
 fn assert_round_trip(loaded: &Loaded) {
     let printed = effective(&loaded.config);
