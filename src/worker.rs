@@ -21,12 +21,12 @@ use crate::net::activity::TICK;
 use crate::net::doors::Door;
 use crate::net::drain::Drain;
 use crate::net::listener::Acceptor;
-use crate::proxy::conn::serve;
+use crate::proxy::conn::{Entrance, serve};
 use crate::proxy::context::WorkerContext;
 use crate::runtime::live::Live;
 use crate::telemetry::access_log::WorkerLog;
 use crate::telemetry::kinds::AnswerKind;
-use crate::telemetry::metrics::{ListenerMetrics, Metrics};
+use crate::telemetry::metrics::Metrics;
 
 /// What a connection gets that is one too many. Written without reading: whoever floods us does not get our
 /// attention as well.
@@ -80,12 +80,13 @@ async fn run(outfit: Outfit) {
                 let Ok(acceptor) = Acceptor::new(socket) else { continue };
                 let close = Rc::new(Notify::new());
                 closing.insert(configured, Rc::clone(&close));
-                let listener = Listener {
-                    metrics: worker.metrics.listener(&configured.to_string()),
-                    worker: Rc::clone(&worker),
+                let entrance = Entrance {
+                    configured,
                     local_port: local.port(),
-                    default_connections,
+                    metrics: worker.metrics.listener(&configured.to_string()),
                 };
+                let listener =
+                    Listener { worker: Rc::clone(&worker), entrance: Rc::new(entrance), default_connections };
                 spawn_local(listener.run(acceptor, close));
             }
             Door::Close { configured } => {
@@ -116,8 +117,7 @@ async fn tick(worker: Rc<WorkerContext>) {
 /// One listener, as one worker serves it.
 struct Listener {
     worker: Rc<WorkerContext>,
-    metrics: Arc<ListenerMetrics>,
-    local_port: u16,
+    entrance: Rc<Entrance>,
     default_connections: NonZeroUsize,
 }
 
@@ -145,7 +145,6 @@ impl Listener {
             let _ = socket.try_write(OVERLOADED);
             return;
         };
-        let listener = Arc::clone(&self.metrics);
-        spawn_local(serve(Rc::clone(worker), socket, remote, self.local_port, listener, open));
+        spawn_local(serve(Rc::clone(worker), socket, remote, Rc::clone(&self.entrance), open));
     }
 }

@@ -261,7 +261,8 @@ fn access_file(file: &Path, folder: &Path) -> Item {
 fn written(path: &Path, folder: &Path) -> String {
     let mut relative = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
     // `strip_prefix` compares components, and forgets that `a/` is not a file.
-    if path.as_os_str().as_encoded_bytes().ends_with(b"/") && !relative.is_empty() && !relative.ends_with('/') {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") && !relative.is_empty() && !relative.ends_with('/')
+    {
         relative.push('/');
     }
     // The folder itself.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::net::activity::{Activity, Phase, Stall};
 
@@ -14,10 +13,10 @@ use crate::net::activity::{Activity, Phase, Stall};
 /// whose page this could be.
 const SLOW_HEAD: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// A client's TCP connection.
+/// A client's connection: TCP, or TLS over it.
 #[derive(Debug)]
-pub struct Stream {
-    inner: TcpStream,
+pub struct Stream<T> {
+    inner: T,
     activity: Arc<Activity>,
 }
 
@@ -26,14 +25,14 @@ pub struct Stream {
 #[error("client stalled: {0:?}")]
 pub struct Stalled(pub Stall);
 
-impl Stream {
-    /// Wraps a socket.
-    pub fn new(inner: TcpStream, activity: Arc<Activity>) -> Self {
+impl<T> Stream<T> {
+    /// Wraps a connection.
+    pub fn new(inner: T, activity: Arc<Activity>) -> Self {
         Self { inner, activity }
     }
 }
 
-impl AsyncRead for Stream {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -50,8 +49,9 @@ impl AsyncRead for Stream {
                     Some(Stall::Idle) => return Poll::Ready(Ok(())),
                     Some(Stall::Head) => {
                         // Nothing is in flight before the first whole head, and what was sent before it was
-                        // flushed: the socket is ours to write to. If there is no room, nobody is reading.
-                        let _ = self.inner.try_write(SLOW_HEAD);
+                        // flushed: the connection is ours to write to. If there is no room, nobody is reading.
+                        let _ = Pin::new(&mut self.inner).poll_write(context, SLOW_HEAD);
+                        let _ = Pin::new(&mut self.inner).poll_flush(context);
                         return Poll::Ready(Err(stalled(Stall::Head)));
                     }
                     Some(Stall::Tunnel) => return Poll::Ready(Err(stalled(Stall::Tunnel))),
@@ -71,7 +71,7 @@ fn stalled(stall: Stall) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, Stalled(stall))
 }
 
-impl Stream {
+impl<T> Stream<T> {
     fn note_write(&self, polled: &Poll<io::Result<usize>>) -> Option<io::Error> {
         self.activity.note_write(polled.is_ready());
         if self.activity.phase() == Phase::Tunnel && polled.is_ready() {
@@ -81,7 +81,7 @@ impl Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,30 +1,21 @@
-//! Serves one downstream connection.
+//! Serves one downstream connection: who it is, and what it speaks.
 
 use std::cell::RefCell;
-use std::error::Error;
-use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::Poll;
 
 use http::HeaderValue;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
-use crate::net::activity::{Activity, Stall};
+use crate::net::activity::Activity;
 use crate::net::drain::Open;
-use crate::net::stream::{Stalled, Stream};
+use crate::net::stream::Stream;
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
-use crate::proxy::handle::handle;
-use crate::proxy::panic;
-use crate::telemetry::kinds::AnswerKind;
+use crate::proxy::http1;
 use crate::telemetry::metrics::ListenerMetrics;
 
 /// Who connected, and where.
@@ -34,6 +25,17 @@ pub struct Peer {
     pub address: IpAddr,
     /// The port that they connected to.
     pub local_port: u16,
+}
+
+/// The listener that a connection came in by, as one worker serves it.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The address that the operator wrote: by it the running generation names what the listener speaks.
+    pub configured: SocketAddr,
+    /// The port that the system gave.
+    pub local_port: u16,
+    /// Where this worker counts its connections.
+    pub metrics: Arc<ListenerMetrics>,
 }
 
 /// One downstream connection.
@@ -50,7 +52,7 @@ pub struct Downstream {
     pub forwarder: RefCell<Forwarder>,
     /// Knows which app its last request was for.
     pub claims: RefCell<Claims>,
-    listener: Arc<ListenerMetrics>,
+    door: Rc<Entrance>,
     /// Keeps it counted among the open ones.
     _open: Open,
 }
@@ -80,20 +82,16 @@ impl Claims {
 
 impl Drop for Downstream {
     fn drop(&mut self) {
-        self.listener.connection_closed();
+        self.door.metrics.connection_closed();
     }
 }
-
-/// The largest read buffer of a downstream connection; a head may be as large as `limits.header_bytes` anyway.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end. Cannot fail: what goes wrong is told, and closes the connection.
 pub async fn serve(
     worker: Rc<WorkerContext>,
     socket: TcpStream,
     remote: SocketAddr,
-    local_port: u16,
-    listener: Arc<ListenerMetrics>,
+    door: Rc<Entrance>,
     open: Open,
 ) {
     // Responses are written whole; waiting for more to send only delays them. Fails when the client is gone.
@@ -103,82 +101,17 @@ pub async fn serve(
     drop(view);
     let activity = Activity::new(Arc::clone(&worker.clock), limits.header_timeout, limits.idle_timeout);
     worker.watch(&activity);
-    listener.connection_opened();
-    let peer = Peer { address: remote.ip().to_canonical(), local_port };
+    door.metrics.connection_opened();
+    let peer = Peer { address: remote.ip().to_canonical(), local_port: door.local_port };
     let downstream = Rc::new(Downstream {
         peer,
         activity: Arc::clone(&activity),
         roll: worker.ambient.roll(),
-        forwarder: RefCell::new(Forwarder::new(peer.address, false, local_port)),
+        forwarder: RefCell::new(Forwarder::new(peer.address, false, peer.local_port)),
         claims: RefCell::default(),
-        listener,
+        door,
         _open: open,
-        worker: Rc::clone(&worker),
+        worker,
     });
-
-    let service = service_fn(move |request| handle(Rc::clone(&downstream), Box::new(request)));
-    let connection = http1::Builder::new()
-        // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
-        // written, also a 400, for as long as more lies in the read buffer, and buffers bodies without a bound.
-        .writev(false)
-        .max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes))
-        .max_header_size(limits.header_bytes)
-        .max_headers(limits.headers)
-        // Ours is `Activity`: hyper's timer would cost two timer operations per request.
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(Stream::new(socket, Arc::clone(&activity))), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    // What panics outside a request, in a body for one, ends its connection and nothing else.
-    let mut connection = pin!(panic::catch(connection.as_mut()));
-    let ended = poll_fn(|context| {
-        worker.ambient.expire();
-        activity.stay_registered(context.waker());
-        match connection.as_mut().poll(context) {
-            Poll::Ready(Ok(ended)) => Poll::Ready(ended),
-            Poll::Ready(Err(message)) => {
-                worker.panicked("a connection", &message);
-                Poll::Ready(Ok(()))
-            }
-            // Nobody takes what we send, or not fast enough for the limit of the whole.
-            Poll::Pending if matches!(activity.stall(), Some(Stall::Reader | Stall::Exchange)) => {
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-    if let Err(error) = ended
-        && let Some(kind) = refused_head(&error)
-    {
-        worker.view().no_app.record_answer(kind);
-    }
-}
-
-/// The answer that a head got which never became a request: hyper or `net::stream` wrote it, bare, and closed.
-fn refused_head(error: &hyper::Error) -> Option<AnswerKind> {
-    if error.is_parse_too_large() {
-        Some(AnswerKind::HeadTooLarge)
-    } else if error.is_parse() {
-        Some(AnswerKind::Malformed)
-    } else {
-        match find_source::<std::io::Error>(error)?.get_ref()?.downcast_ref::<Stalled>()? {
-            Stalled(Stall::Head) => Some(AnswerKind::SlowRequest),
-            Stalled(
-                Stall::Idle | Stall::Body | Stall::Reader | Stall::Tunnel | Stall::Step | Stall::Exchange,
-            ) => None,
-        }
-    }
-}
-
-/// An error of this type in a chain of hyper's.
-fn find_source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(found) = inner.downcast_ref::<E>() {
-            return Some(found);
-        }
-        source = inner.source();
-    }
-    None
+    http1::serve(Stream::new(socket, activity), downstream, &limits).await;
 }

@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod conn;
+mod http1;
 pub mod handle;
 pub mod forward;
 pub mod learn;
