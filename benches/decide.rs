@@ -17,6 +17,7 @@ use cutover::decide::evacuate::Orders;
 use cutover::decide::flow::{FlowPin, Flows};
 use cutover::decide::headers::Seen;
 use cutover::decide::lesson::learn;
+use cutover::decide::recall::Recall;
 use cutover::decide::subject::{KeySource, SubjectKey};
 use cutover::decide::target::{Subjects, Target};
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
@@ -33,6 +34,8 @@ struct Scene {
     rules: Rules,
     headers: HeaderMap,
     moment: Moment,
+    /// The tickets that the worker has seen; without, each is new to it.
+    recall: Option<Recall>,
 }
 
 impl Scene {
@@ -77,7 +80,7 @@ impl Scene {
             session: SessionRules::default(),
             evacuate: Orders::default(),
         };
-        Self { rules, headers, moment }
+        Self { rules, headers, moment, recall: None }
     }
 
     /// The workflows of the Okta preset, as a configuration has them, and a session cookie.
@@ -112,6 +115,7 @@ impl Scene {
             secure: false,
             place: self.rules.table.place(&Method::GET, black_box(path), None),
             state: None,
+            recall: self.recall.as_ref(),
         };
         decide(black_box(&self.rules), black_box(&question), self.moment)
     }
@@ -130,13 +134,13 @@ fn nothing_to_go_by(bencher: Bencher<'_, '_>) {
     let mut scene = Scene::new(|_, _| String::new());
     scene.headers.remove("sec-fetch-mode");
     scene.headers.remove("accept");
-    bencher.bench(|| scene.decide());
+    bencher.bench_local(|| scene.decide());
 }
 
 #[divan::bench]
 fn a_browser_with_a_signed_ticket(bencher: Bencher<'_, '_>) {
     let scene = Scene::new(|sealer, moment| ticket_of(sealer, moment, Bucket::from_roll(moment.roll), false));
-    bencher.bench(|| scene.decide());
+    bencher.bench_local(|| scene.decide());
 }
 
 #[divan::bench]
@@ -145,7 +149,17 @@ fn a_user_with_a_signed_ticket(bencher: Bencher<'_, '_>) {
         let bucket = Bucket::of("portal-2026", &SubjectKey::new("user-1").expect("not empty"));
         format!("uid=user-1; {}", ticket_of(sealer, moment, bucket, true))
     });
-    bencher.bench(|| scene.decide());
+    bencher.bench_local(|| scene.decide());
+}
+
+#[divan::bench]
+fn a_user_whose_ticket_the_worker_has_seen(bencher: Bencher<'_, '_>) {
+    let mut scene = Scene::new(|sealer, moment| {
+        let bucket = Bucket::of("portal-2026", &SubjectKey::new("user-1").expect("not empty"));
+        format!("uid=user-1; {}", ticket_of(sealer, moment, bucket, true))
+    });
+    scene.recall = Some(Recall::default());
+    bencher.bench_local(|| scene.decide());
 }
 
 #[divan::bench]
@@ -155,7 +169,7 @@ fn a_user_with_a_signed_ticket_and_the_okta_preset(bencher: Bencher<'_, '_>) {
         format!("uid=user-1; {}", ticket_of(sealer, moment, bucket, true))
     });
     let scene = scene.with_preset();
-    bencher.bench(|| scene.decide());
+    bencher.bench_local(|| scene.decide());
 }
 
 /// The dearest request: a step of a flow, with ticket, flow pin and session cookie.
@@ -177,7 +191,7 @@ const STEP: &str = "/challenge-authenticator/okta_email";
 #[divan::bench]
 fn a_step_of_a_flow_with_the_okta_preset(bencher: Bencher<'_, '_>) {
     let scene = a_step_of_a_flow();
-    bencher.bench(|| scene.decide_at(STEP));
+    bencher.bench_local(|| scene.decide_at(STEP));
 }
 
 /// What an answer teaches: that of a step, which leads to the next, and that of a page outside workflows.
@@ -188,7 +202,7 @@ fn learning_from_an_answer_with_the_okta_preset(bencher: Bencher<'_, '_>, path: 
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/html"));
     let status = StatusCode::OK;
-    bencher.bench(|| {
+    bencher.bench_local(|| {
         let facts = AnswerFacts::of(status, black_box(&headers), "portal.example.com", scene.moment.wall);
         learn(&scene.rules, black_box(&decision), &facts, Engine::Identity, 0)
     });
@@ -198,7 +212,7 @@ fn learning_from_an_answer_with_the_okta_preset(bencher: Bencher<'_, '_>, path: 
 #[divan::bench(args = ["/", "/account/settings", "/challenge-authenticator/okta_email", "/assets/js/app.41c2.js"])]
 fn the_place_of_a_path_in_the_okta_preset(bencher: Bencher<'_, '_>, path: &str) {
     let scene = Scene::new(|_, _| String::new()).with_preset();
-    bencher.bench(|| scene.rules.table.place(&Method::GET, black_box(path), None));
+    bencher.bench_local(|| scene.rules.table.place(&Method::GET, black_box(path), None));
 }
 
 #[divan::bench]
@@ -209,7 +223,7 @@ fn a_forged_ticket(bencher: Bencher<'_, '_>) {
         line.push('A');
         line
     });
-    bencher.bench(|| scene.decide());
+    bencher.bench_local(|| scene.decide());
 }
 
 #[divan::bench]
@@ -218,5 +232,5 @@ fn a_listed_subject_among_a_million(bencher: Bencher<'_, '_>) {
     let mut scene = Scene::new(|_, _| "uid=somebody-777777@example.com".to_owned());
     scene.rules.targets[0].subjects =
         Arc::new(Subjects::read(names.iter().map(String::as_str)).expect("far below 4 GiB"));
-    bencher.bench(|| scene.decide());
+    bencher.bench_local(|| scene.decide());
 }

@@ -89,6 +89,7 @@ fuzz_target!(|data: &[u8]| {
         secure: false,
         place: Place::default(),
         state: None,
+        recall: None,
     };
     let found = identify(&keys, &question);
     let expected = keys

@@ -13,6 +13,7 @@ use std::time::Duration;
 use cutover::decide::bucket::Bucket;
 use cutover::decide::cookies::{CookieNames, PLAIN, SECURE};
 use cutover::decide::engine::Engine;
+use cutover::decide::recall::Recall;
 use cutover::decide::ticket::{Rejection, Sealer, SessionPin, SigningKey, Ticket};
 use libfuzzer_sys::fuzz_target;
 
@@ -37,7 +38,11 @@ fn open(
     now: u64,
 ) -> Result<Ticket, Rejection> {
     let sealer = Sealer::new(&[key(1), key(2)], app, epoch, life);
-    let opened = sealer.open(names, given, now);
+    let opened = sealer.open(names, given, now, None);
+    let recall = Recall::default();
+    for _ in 0..2 {
+        assert_eq!(sealer.open(names, given, now, Some(&recall)), opened, "with a memory");
+    }
     if let Ok(ticket) = opened {
         let sealed =
             [1, 2].map(|byte| Sealer::new(&[key(byte)], app, epoch, life).set_cookie(names, &ticket));

@@ -108,6 +108,7 @@ pub fn explain(
         place: asked.app.rules.table.place(&asked.method, &asked.path, asked.query.as_deref()),
         // A process of its own has seen no engine issue anything; the one that serves is asked over HTTP.
         state: snapshot.state_hit(asked.app, asked.query.as_deref(), moment.wall),
+        recall: None,
     };
     let decision = decide(&asked.app.rules, &question, moment);
     let key = query.key.as_deref().and_then(SubjectKey::new);
@@ -208,7 +209,7 @@ impl<'s> Asked<'s> {
             self.secure = if is_line {
                 cookies::pairs(cookie.as_bytes()).any(|(name, _)| name == cookies::SECURE.ticket.as_bytes())
             } else {
-                self.app.rules.sealer.open(&cookies::SECURE, cookie.as_bytes(), moment.wall).is_ok()
+                self.app.rules.sealer.open(&cookies::SECURE, cookie.as_bytes(), moment.wall, None).is_ok()
             };
         }
         let names = CookieNames::for_scheme(self.secure);

@@ -18,6 +18,7 @@ use crate::decide::headers::Seen;
 use crate::decide::identify::identify;
 use crate::decide::journey::{Entry, Journey, journey};
 use crate::decide::presented::Presented;
+use crate::decide::recall::Recall;
 use crate::decide::stage::Schedule;
 use crate::decide::subject::{KeySource, SubjectKind};
 use crate::decide::target::Target;
@@ -131,6 +132,8 @@ pub struct Question<'a> {
     pub place: Place,
     /// Who issued the `state` that the request carries, as far as this process saw it.
     pub state: Option<StateHit>,
+    /// Tickets that were opened before; changes no answer.
+    pub recall: Option<&'a Recall>,
 }
 
 /// Who issued a `state` value.
@@ -276,7 +279,7 @@ pub fn decide(rules: &Rules, question: &Question<'_>, moment: Moment) -> Decisio
     let names = CookieNames::for_scheme(question.secure);
     let presented = Presented::read(question.headers, names, &rules.session);
     let ticket = if rules.gives_tickets() {
-        presented.ticket(&rules.sealer, names, moment.wall)
+        presented.ticket(&rules.sealer, names, moment.wall, question.recall)
     } else {
         TicketState::Unused
     };

@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod stage;
 pub mod seal;
 pub mod ticket;
+pub mod recall;
 pub mod cookies;
 pub mod target;
 pub mod pattern;

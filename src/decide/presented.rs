@@ -7,6 +7,7 @@ use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{SessionRules, TicketState};
 use crate::decide::flow::Flows;
 use crate::decide::isolation;
+use crate::decide::recall::Recall;
 use crate::decide::seal::Rejection;
 use crate::decide::ticket::{Sealer, Tester};
 
@@ -62,8 +63,14 @@ impl<'a> Presented<'a> {
     }
 
     /// The browser's ticket. `now` is in seconds since the Unix epoch.
-    pub fn ticket(&self, sealer: &Sealer, names: &CookieNames, now: u64) -> TicketState {
-        match first(&self.tickets, |value| sealer.open(names, value, now)) {
+    pub fn ticket(
+        &self,
+        sealer: &Sealer,
+        names: &CookieNames,
+        now: u64,
+        recall: Option<&Recall>,
+    ) -> TicketState {
+        match first(&self.tickets, |value| sealer.open(names, value, now, recall)) {
             None => TicketState::Absent,
             Some(Ok(ticket)) => TicketState::Valid(ticket),
             Some(Err(rejection)) => TicketState::Rejected(rejection),

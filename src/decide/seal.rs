@@ -104,6 +104,7 @@ impl fmt::Debug for SigningKey {
 pub struct Seal {
     keys: Vec<PreparedKey>,
     epoch: u32,
+    id: u64,
 }
 
 /// One signing key, with the state of HMAC after its key block computed beforehand.
@@ -138,8 +139,19 @@ impl Opened {
 impl Seal {
     /// The first key seals, all open. Without keys nothing opens and nothing is sealed.
     pub fn new(keys: &[SigningKey], cookie: &str, app: &str, epoch: u32) -> Self {
-        let keys = keys.iter().map(|key| PreparedKey { id: key.id, mac: derive(key, cookie, app) }).collect();
-        Self { keys, epoch }
+        let keys: Vec<PreparedKey> =
+            keys.iter().map(|key| PreparedKey { id: key.id, mac: derive(key, cookie, app) }).collect();
+        let mut digest = Sha256::new().chain_update(b"cutover seal id\0").chain_update(epoch.to_be_bytes());
+        for key in &keys {
+            digest.update(key.mac.clone().chain_update(b"id").finalize().into_bytes());
+        }
+        let id = u64::from_be_bytes(*digest.finalize().first_chunk().expect("SHA-256 gives 32 bytes"));
+        Self { keys, epoch, id }
+    }
+
+    /// Two seals of one id open the same values, and find the same in them.
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Appends a sealed payload of at most [`LONGEST_PAYLOAD`] bytes. `None` without a key to seal with.

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::ambient::{Ahead, Ambient};
 use crate::decide::engine::Engine;
+use crate::decide::recall::Recall;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::drain::Drain;
 use crate::runtime::live::{Live, Reader};
@@ -32,6 +33,8 @@ pub struct WorkerContext {
     pub metrics: Arc<WorkerMetrics>,
     /// The shutdown latch of the process.
     pub drain: Arc<Drain>,
+    /// The tickets that were opened last.
+    pub recall: Recall,
     /// This worker's end of the access log.
     pub access: WorkerLog,
     /// Numbers that belong to no worker.
@@ -84,6 +87,7 @@ impl WorkerContext {
             clock: Arc::default(),
             metrics,
             drain,
+            recall: Recall::default(),
             access,
             shared_metrics: Arc::clone(shared_metrics),
             reader: RefCell::new(live.reader()),

@@ -124,6 +124,7 @@ async fn serve(
         secure,
         place,
         state,
+        recall: Some(&downstream.worker.recall),
     };
     let mut decision = decide(&app.rules, &question, moment);
     record.decided(&decision, secure);

@@ -48,7 +48,7 @@ fn place_in(reply: &Reply) -> u32 {
     let (_, value) = line.split_once('=').expect("a value");
     let sealer = Sealer::new(&[key(0)], "portal", 1, None);
     sealer
-        .open(&PLAIN, value.as_bytes(), u64::from(ticket(0).issued))
+        .open(&PLAIN, value.as_bytes(), u64::from(ticket(0).issued), None)
         .expect("a ticket of ours")
         .bucket
         .expect("it holds one")

@@ -19,6 +19,7 @@ use cutover::decide::engine::Engine as Side;
 use cutover::decide::evacuate::{Orders, as_of, sign_out_first};
 use cutover::decide::headers::Seen;
 use cutover::decide::lesson::learn;
+use cutover::decide::recall::Recall;
 use cutover::decide::ticket::SigningKey;
 use cutover::decide::workflow::parameter;
 use cutover::runtime::snapshot::rules;
@@ -126,6 +127,8 @@ struct Shown {
 
 struct World {
     rules: Rules,
+    /// As one worker has it, for as long as the story lasts.
+    recall: Recall,
     keys: Vec<SigningKey>,
     shares: [u8; 4],
     apps: [Model; 2],
@@ -152,6 +155,7 @@ impl World {
         let key = SigningKey::new(vec![7; 32]).expect("32 bytes");
         let home = || vec![Shown { target: "/".to_owned(), flow: None }];
         Self {
+            recall: Recall::default(),
             rules: Self::loaded(CONFIG, std::slice::from_ref(&key)).expect("a good file"),
             keys: vec![key],
             shares: [0; 4],
@@ -337,9 +341,11 @@ impl World {
                 secure: false,
                 place,
                 state: state.filter(|_| place.is_in_workflow()),
+                recall: Some(&self.recall),
             };
             let moment = Moment { wall: self.now, roll: chance, ..Ambient::system().moment() };
             let decision = decide(&self.rules, &question, moment);
+            assert_eq!(decision, decide(&self.rules, &Question { recall: None, ..question }, moment));
             self.is_the_same_anew(&question, &decision, moment);
             decision
         };
