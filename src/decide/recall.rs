@@ -14,6 +14,9 @@ use crate::decide::ticket::Ticket;
 /// How many tickets one worker remembers, at 128 bytes each: half a megabyte, from the first ticket on.
 const SLOTS: usize = 4096;
 
+/// Tickets that may lie at one place: with one alone, two browsers that meet there would forget each other in turn.
+const WAYS: usize = 2;
+
 /// The longest value that is remembered: every ticket of ours is shorter.
 const LONGEST: usize = 80;
 
@@ -37,10 +40,8 @@ impl Recall {
     pub(super) fn find(&self, seal: u64, value: &[u8]) -> Option<Ticket> {
         let (at, value) = (place_of(value)?, filled_up(value)?);
         let slots = self.0.get()?.borrow();
-        let slot = &slots[at];
-        let ticket = slot.ticket?;
         // In constant time: how far a forged ticket resembles a genuine one is nobody's business.
-        (slot.seal == seal && is_same(&slot.value, &value)).then_some(ticket)
+        slots[at..at + WAYS].iter().find(|slot| slot.seal == seal && is_same(&slot.value, &value))?.ticket
     }
 
     /// Remembers what a genuine ticket says. Only these are: a forged one takes nobody's place.
@@ -48,7 +49,9 @@ impl Recall {
         let (Some(at), Some(value)) = (place_of(value), filled_up(value)) else { return };
         let nothing = Slot { seal: 0, value: [0; LONGEST], ticket: None };
         let slots = self.0.get_or_init(|| RefCell::new(vec![nothing; SLOTS].into_boxed_slice()));
-        slots.borrow_mut()[at] = Slot { seal, value, ticket: Some(*ticket) };
+        let place = &mut slots.borrow_mut()[at..at + WAYS];
+        place.rotate_right(1);
+        place[0] = Slot { seal, value, ticket: Some(*ticket) };
     }
 }
 
@@ -66,7 +69,7 @@ fn place_of(value: &[u8]) -> Option<usize> {
     let last = value.last_chunk::<8>()?;
     // Six bits a letter, and the last letter may hold fewer: the product's upper bits depend on all of them.
     let mixed = u64::from_le_bytes(*last).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    Some((mixed >> 32) as usize % SLOTS)
+    Some((mixed >> 32) as usize % (SLOTS / WAYS) * WAYS)
 }
 
 fn filled_up(value: &[u8]) -> Option<[u8; LONGEST]> {
@@ -101,6 +104,17 @@ mod tests {
         }
         assert_eq!(recall.find(1, &VALUE[..VALUE.len() - 1]), None);
         assert_eq!(recall.find(1, &[VALUE, b"\0"].concat()), None, "the place is another");
+    }
+
+    #[test]
+    fn two_that_meet_at_one_place_are_both_remembered_and_a_third_takes_the_older_ones() {
+        let recall = Recall::default();
+        let value = |number: u32| [&number.to_be_bytes()[..], b"same-end"].concat();
+        for number in 0..3 {
+            recall.keep(1, &value(number), &Ticket::new(number));
+        }
+        let found = [0, 1, 2].map(|number| recall.find(1, &value(number)));
+        assert_eq!(found, [None, Some(Ticket::new(1)), Some(Ticket::new(2))]);
     }
 
     #[test]
