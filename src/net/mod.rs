@@ -6,4 +6,6 @@ pub mod listener;
 pub mod doors;
 pub mod activity;
 pub mod stream;
+pub mod strict;
+pub mod checked;
 pub mod drain;

@@ -30,6 +30,11 @@ impl<T> Stream<T> {
     pub fn new(inner: T, activity: Arc<Activity>) -> Self {
         Self { inner, activity }
     }
+
+    /// Whether the connection carries another protocol by now.
+    pub fn is_tunnel(&self) -> bool {
+        self.activity.phase() == Phase::Tunnel
+    }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {

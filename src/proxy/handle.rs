@@ -19,6 +19,7 @@ use crate::decide::engine::Engine;
 use crate::decide::evacuate;
 use crate::decide::farewell;
 use crate::decide::headers::{self, Lines, Seen};
+use crate::decide::host::host_of;
 use crate::net::activity::Phase;
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
@@ -201,12 +202,11 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
     if parts.method == Method::CONNECT {
         return Err(ProxyError::Malformed("CONNECT asks for a forward proxy"));
     }
-    if let Some(authority) = parts.uri.authority() {
-        // RFC 9112 3.2.2: the authority of an absolute-form target replaces whatever Host says.
-        let host = HeaderValue::from_str(authority.as_str());
-        parts.headers.insert(HOST, host.map_err(|_| ProxyError::Malformed("bad authority"))?);
-        let target = parts.uri.path_and_query().cloned();
-        parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    if parts.uri.authority().is_some() {
+        take_authority(parts)?;
+    } else if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        // RFC 9112 3.2.4.
+        return Err(ProxyError::Malformed("an asterisk for a target"));
     }
     let mut lines = parts.headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
@@ -217,6 +217,29 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
         }
         (None, _) => Err(ProxyError::Malformed("no Host")),
     }
+}
+
+/// RFC 9112 3.2.2: the authority of an absolute-form target replaces what Host says, which must be there and in order
+/// all the same.
+fn take_authority(parts: &mut Parts) -> Result<(), ProxyError> {
+    // RFC 9112 3.2.3: without a scheme it is the target of a CONNECT.
+    if !matches!(parts.uri.scheme_str(), Some("http" | "https")) {
+        return Err(ProxyError::Malformed("a target that is neither a path nor a URL of ours"));
+    }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let is_in_order = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(|host| host_of(host).is_some()),
+        (Some(_), Some(_)) => false,
+        (None, _) => parts.version < Version::HTTP_11,
+    };
+    if !is_in_order {
+        return Err(ProxyError::Malformed("no Host, a bad one, or two"));
+    }
+    let host = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    parts.headers.insert(HOST, host.ok_or(ProxyError::Malformed("bad authority"))?);
+    let target = parts.uri.path_and_query().cloned();
+    parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    Ok(())
 }
 
 /// An HTTP/1.0 client may name no host, but what engines get is HTTP/1.1 (RFC 9112 3.2): it names theirs.

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::model::Limits;
 use crate::net::activity::Stall;
+use crate::net::checked::Checked;
 use crate::net::stream::{Stalled, Stream};
 use crate::proxy::conn::Downstream;
 use crate::proxy::handle::handle;
@@ -40,7 +41,7 @@ where
         .max_headers(limits.headers)
         // Ours is `Activity`: hyper's timer would cost two timer operations per request.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Checked::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     // What panics outside a request, in a body for one, ends its connection and nothing else.
