@@ -21,6 +21,7 @@ use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
 use crate::net::doors::Doors;
 use crate::net::drain::Drain;
+use crate::runtime::listener::Listeners;
 use crate::runtime::live::Live;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, AccessLogError};
@@ -47,6 +48,9 @@ pub enum StartError {
     /// A listener could not be bound.
     #[error(transparent)]
     Bind(#[from] crate::net::listener::BindError),
+    /// A listener cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] crate::net::tls::TlsError),
     /// The admin listener could not be bound.
     #[error("cannot listen on {address} for admin")]
     Admin {
@@ -103,7 +107,8 @@ impl App {
         }
         let mut stages = StageWatch::default();
         stages.follow(&config, unix_seconds());
-        let first = Snapshot::build(Arc::clone(&config), loaded.hash.clone(), &keys, 1, None);
+        let speak = Listeners::build(&config.listeners, None)?;
+        let first = Snapshot::build(Arc::clone(&config), speak, loaded.hash.clone(), &keys, 1, None);
         let live = Live::new(Arc::new(first));
         let drain = Arc::<Drain>::default();
 

@@ -10,6 +10,7 @@ use crate::admin::views::{ExplainQuery, ExplanationView, RowView, TicketView, Wo
 use crate::ambient::Ambient;
 use crate::cli::render::{self, Failure};
 use crate::config;
+use crate::runtime::listener::Listeners;
 use crate::runtime::snapshot::Snapshot;
 
 /// Say which engine serves a request, why, and at what percentage that would change
@@ -61,7 +62,8 @@ pub(super) fn run(args: Args, json: bool) -> anyhow::Result<ExitCode> {
     };
     let has_keys = loaded.config.ticket.key_file.is_some();
     // Built as the server builds it; nothing of it is started.
-    let snapshot = Snapshot::build(Arc::clone(&loaded.config), loaded.hash.clone(), &[], 1, None);
+    let snapshot =
+        Snapshot::build(Arc::clone(&loaded.config), Listeners::default(), loaded.hash.clone(), &[], 1, None);
     let explained = explain(&snapshot, &query, Ambient::system().moment());
     let mut view = explained.map_err(|error| {
         let failure = Failure::new(error.to_string());

@@ -11,6 +11,7 @@ use crate::cli::render::{self, Failure};
 use crate::config::{self, units};
 use crate::decide::engine::Engine;
 use crate::proxy::tester::PATH;
+use crate::runtime::listener::Listeners;
 use crate::runtime::snapshot::Snapshot;
 
 /// Print a signed link that puts a tester's browser on one engine, whatever the percentages
@@ -49,7 +50,8 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
         let hint = "write the line that `cutover keygen` prints to a file, and name it in [ticket] key_file";
         return Err(Failure::new("there is no key to sign the link with").hint(hint).into());
     }
-    let snapshot = Snapshot::build(Arc::clone(&loaded.config), loaded.hash.clone(), &[], 1, None);
+    let snapshot =
+        Snapshot::build(Arc::clone(&loaded.config), Listeners::default(), loaded.hash.clone(), &[], 1, None);
     let Some(app) = snapshot.app(name) else {
         let names: Vec<&str> = snapshot.apps.iter().map(|app| app.name.as_str()).collect();
         let hint = format!("the apps are {}", names.join(", "));

@@ -84,7 +84,11 @@ fn rejected_of(error: &anyhow::Error) -> Option<&Rejected> {
     match error.downcast_ref::<StartError>() {
         Some(StartError::Config(rejected)) => Some(rejected),
         Some(
-            StartError::Bind(_) | StartError::Admin { .. } | StartError::AccessLog(_) | StartError::Thread(_),
+            StartError::Bind(_)
+            | StartError::Tls(_)
+            | StartError::Admin { .. }
+            | StartError::AccessLog(_)
+            | StartError::Thread(_),
         )
         | None => error.downcast_ref(),
     }
@@ -98,7 +102,7 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
         StartError::Bind(error) => (&error.source, error.address),
         StartError::Admin { address, source } => (source, *address),
         StartError::AccessLog(_) => return Some("log.access names the file".to_owned()),
-        StartError::Config(_) | StartError::Thread(_) => return None,
+        StartError::Config(_) | StartError::Tls(_) | StartError::Thread(_) => return None,
     };
     match source.kind() {
         io::ErrorKind::AddrInUse => {

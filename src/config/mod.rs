@@ -5,6 +5,7 @@
 //! changes a text, [`print`](mod@print) writes one. Nothing here opens a socket, and only `source` opens a file; there is no
 //! such thing as half a configuration.
 
+pub mod certificate;
 pub mod diff;
 pub mod edit;
 pub mod files;

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
+use crate::config::certificate::Certificate;
 use crate::config::model::{
-    AccessLog, Admin, App, Config, Connections, Limits, Listener, Log, Pool, SubjectList, TicketLifetime,
-    TicketSettings, Timeouts,
+    AccessLog, Admin, App, ClientCa, Config, Connections, Limits, Listener, Log, Pool, SubjectList,
+    TicketLifetime, TicketSettings, Timeouts, Tls,
 };
 use crate::config::print_flow;
 use crate::config::units::{write_duration, write_percent, write_size};
@@ -27,8 +28,8 @@ pub fn effective(config: &Config) -> String {
     document["schema"] = value(1);
     document["workers"] = count(*workers);
     let mut tables = ArrayOfTables::new();
-    for Listener { bind } in listeners {
-        tables.push(Table::from_iter([("bind", bind.to_string())]));
+    for listener in listeners {
+        tables.push(self::listener(listener, folder));
     }
     document["listeners"] = Item::ArrayOfTables(tables);
     document["admin"] = Item::Table(self::admin(admin, folder));
@@ -55,6 +56,31 @@ pub fn order(order: &Order) -> String {
 pub(super) fn order_lines(order: &Order) -> Vec<String> {
     let lines = print_flow::order(order);
     lines.iter().map(|(key, value)| format!("{key} = {}", value.to_string().trim())).collect()
+}
+
+fn listener(listener: &Listener, folder: &Path) -> Table {
+    let Listener { bind, redirect_to_https, hsts, tls } = listener;
+    let mut table = Table::from_iter([("bind", bind.to_string())]);
+    table["redirect_to_https"] = value(*redirect_to_https);
+    table["hsts"] = value(hsts.as_ref().and_then(|hsts| hsts.to_str().ok()).unwrap_or_default());
+    let Some(Tls { certificates, min_version, client_ca }) = tls else { return table };
+    let mut tls = Table::new();
+    tls["certificates"] = value(Array::from_iter(certificates.iter().map(|certificate| {
+        let Certificate { cert_file, key_file, ocsp_file, .. } = certificate;
+        let mut files = InlineTable::new();
+        files.insert("cert", written(cert_file, folder).into());
+        files.insert("key", written(key_file, folder).into());
+        if let Some(file) = ocsp_file {
+            files.insert("ocsp", written(file, folder).into());
+        }
+        files
+    })));
+    tls["min_version"] = value(min_version.as_str());
+    if let Some(ClientCa { file, .. }) = client_ca {
+        tls["client_ca"] = path(file, folder);
+    }
+    table["tls"] = Item::Table(tls);
+    table
 }
 
 fn admin(admin: &Admin, folder: &Path) -> Table {

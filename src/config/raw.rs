@@ -37,6 +37,24 @@ pub(super) struct RawConfig {
 /// `[[listeners]]`
 pub(super) struct RawListener {
     pub(super) bind: Text,
+    pub(super) redirect_to_https: Option<Written<bool>>,
+    pub(super) hsts: Text,
+    pub(super) tls: Option<RawTls>,
+}
+
+/// `[listeners.tls]`
+pub(super) struct RawTls {
+    pub(super) at: At,
+    pub(super) certificates: Option<List<RawCertificate>>,
+    pub(super) min_version: Text,
+    pub(super) client_ca: Text,
+}
+
+/// An item of `certificates`.
+pub(super) struct RawCertificate {
+    pub(super) cert: Text,
+    pub(super) key: Text,
+    pub(super) ocsp: Text,
 }
 
 /// `[admin]`
@@ -179,7 +197,37 @@ pub(super) fn read(document: &DeTable<'_>, problems: &Problems) -> RawConfig {
 
 fn listener(mut reader: TableReader<'_>) -> RawListener {
     reader.require("bind", "add bind = \"0.0.0.0:8080\"");
-    let raw = RawListener { bind: reader.text("bind", "an address such as \"0.0.0.0:8080\"") };
+    let raw = RawListener {
+        bind: reader.text("bind", "an address such as \"0.0.0.0:8080\""),
+        redirect_to_https: reader.flag("redirect_to_https"),
+        hsts: reader.text("hsts", "a header value such as \"max-age=31536000\""),
+        tls: reader.table("tls").map(tls),
+    };
+    reader.finish();
+    raw
+}
+
+fn tls(mut reader: TableReader<'_>) -> RawTls {
+    let raw = RawTls {
+        at: reader.at().clone(),
+        certificates: reader
+            .tables("certificates", "write [{ cert = \"portal.pem\", key = \"portal.key\" }]")
+            .map(|certificates| certificates.map(certificate)),
+        min_version: reader.text("min_version", "\"1.2\" or \"1.3\""),
+        client_ca: reader.text("client_ca", PATH),
+    };
+    reader.finish();
+    raw
+}
+
+fn certificate(mut reader: TableReader<'_>) -> RawCertificate {
+    reader.require("cert", "add cert = \"portal.pem\"");
+    reader.require("key", "add key = \"portal.key\"");
+    let raw = RawCertificate {
+        cert: reader.text("cert", PATH),
+        key: reader.text("key", PATH),
+        ocsp: reader.text("ocsp", PATH),
+    };
     reader.finish();
     raw
 }

@@ -16,6 +16,7 @@ use crate::control::stages::StageWatch;
 use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
 use crate::net::doors::Doors;
+use crate::runtime::listener::Listeners;
 use crate::runtime::live::Live;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
@@ -135,6 +136,10 @@ impl Reloader {
             Ok(doors) => doors,
             Err(error) => return self.reject(origin, generation, told(&error)),
         };
+        let listeners = match Listeners::build(&config.listeners, Some(&running.listeners)) {
+            Ok(listeners) => listeners,
+            Err(error) => return self.reject(origin, generation, told(&error)),
+        };
         let admin = match self.prepare_admin(config.admin.bind) {
             Ok(admin) => admin,
             Err(error) => return self.reject(origin, generation, told(&error)),
@@ -145,6 +150,7 @@ impl Reloader {
         };
         let next = Snapshot::build(
             Arc::clone(&config),
+            listeners,
             loaded.hash.clone(),
             &self.ephemeral_keys,
             generation + 1,

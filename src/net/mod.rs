@@ -5,6 +5,7 @@
 pub mod listener;
 pub mod doors;
 pub mod activity;
+pub mod tls;
 pub mod stream;
 pub mod strict;
 pub mod checked;

@@ -10,9 +10,10 @@ use tokio::net::TcpStream;
 
 use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
-use crate::net::activity::Activity;
+use crate::net::activity::{Activity, Phase};
 use crate::net::drain::Open;
 use crate::net::stream::Stream;
+use crate::net::tls;
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
 use crate::proxy::http1;
@@ -25,6 +26,8 @@ pub struct Peer {
     pub address: IpAddr,
     /// The port that they connected to.
     pub local_port: u16,
+    /// Whether they speak TLS with us.
+    pub is_tls: bool,
 }
 
 /// The listener that a connection came in by, as one worker serves it.
@@ -52,7 +55,8 @@ pub struct Downstream {
     pub forwarder: RefCell<Forwarder>,
     /// Knows which app its last request was for.
     pub claims: RefCell<Claims>,
-    door: Rc<Entrance>,
+    /// Where it came in.
+    pub door: Rc<Entrance>,
     /// Keeps it counted among the open ones.
     _open: Open,
 }
@@ -98,20 +102,31 @@ pub async fn serve(
     let _ = socket.set_nodelay(true);
     let view = worker.view();
     let limits = view.snapshot.limits.clone();
+    let tls = view.snapshot.listeners.find(door.configured).and_then(|listener| listener.tls.clone());
     drop(view);
     let activity = Activity::new(Arc::clone(&worker.clock), limits.header_timeout, limits.idle_timeout);
     worker.watch(&activity);
     door.metrics.connection_opened();
-    let peer = Peer { address: remote.ip().to_canonical(), local_port: door.local_port };
+    let peer =
+        Peer { address: remote.ip().to_canonical(), local_port: door.local_port, is_tls: tls.is_some() };
     let downstream = Rc::new(Downstream {
         peer,
         activity: Arc::clone(&activity),
         roll: worker.ambient.roll(),
-        forwarder: RefCell::new(Forwarder::new(peer.address, false, peer.local_port)),
+        forwarder: RefCell::new(Forwarder::new(peer.address, peer.is_tls, peer.local_port)),
         claims: RefCell::default(),
         door,
         _open: open,
         worker,
     });
-    http1::serve(Stream::new(socket, activity), downstream, &limits).await;
+    let Some(tls) = tls else {
+        return http1::serve(Stream::new(socket, activity), downstream, &limits).await;
+    };
+    match tls::shake_hands(tls, socket, limits.header_timeout).await {
+        Ok(stream) => {
+            activity.enter(Phase::Idle);
+            http1::serve(Stream::new(stream, activity), downstream, &limits).await;
+        }
+        Err(failure) => downstream.door.metrics.handshake_failed(failure),
+    }
 }

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, UPGRADE};
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, STRICT_TRANSPORT_SECURITY,
+    UPGRADE,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -61,6 +64,13 @@ pub async fn handle(
     });
     let mut response =
         outcome.unwrap_or_else(|error| Box::new(our_answer(&error, accept.as_ref(), &mut record)));
+    if downstream.peer.is_tls
+        && let Some(hsts) = view.snapshot.listeners.find(downstream.door.configured)
+        && let Some(hsts) = &hsts.hsts
+    {
+        // Ours in place of an engine's: one site has one policy.
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
     if worker.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -80,7 +90,7 @@ async fn serve(
     let peer_is_trusted = view.snapshot.trust.includes(peer.address);
     let client =
         if peer_is_trusted { view.snapshot.trust.client(&parts.headers, peer.address) } else { peer.address };
-    let secure = peer_is_trusted && headers::forwarded_over_tls(&parts.headers);
+    let secure = peer.is_tls || (peer_is_trusted && headers::forwarded_over_tls(&parts.headers));
     let seen = Seen::of(&parts.headers);
     let roll = || downstream.worker.ambient.roll();
     let mut lines = Lines::with_room();
@@ -90,6 +100,10 @@ async fn serve(
     let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
+    let listener = view.snapshot.listeners.find(downstream.door.configured);
+    if listener.is_some_and(|listener| listener.redirects) {
+        return to_https(&parts, record);
+    }
     if parts.uri.path() == tester::PATH {
         let (answer, outcome) =
             tester::answer(&parts.method, parts.uri.query(), &app.rules.sealer, secure, moment.wall);
@@ -217,6 +231,19 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
         }
         (None, _) => Err(ProxyError::Malformed("no Host")),
     }
+}
+
+/// The same URL over TLS. The host is one that an app claims: nobody is sent to a place that a client made up.
+fn to_https(parts: &Parts, record: &mut Record) -> Result<Box<Response<Content>>, ProxyError> {
+    let host = parts.headers.get(HOST).and_then(|host| host_of(host.to_str().ok()?));
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let shape = Shape::wanted_by(parts.headers.get(ACCEPT));
+    let answer = host
+        .filter(|_| target.starts_with('/'))
+        .and_then(|host| respond::redirect_to_https(host, target, shape, record.request_id()));
+    let answer = answer.ok_or(ProxyError::Malformed("no host to redirect to"))?;
+    record.responds(answer.status(), Some(AnswerKind::RedirectToHttps));
+    Ok(Box::new(answer.map(Content::Page)))
 }
 
 /// RFC 9112 3.2.2: the authority of an absolute-form target replaces what Host says, which must be there and in order

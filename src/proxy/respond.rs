@@ -44,6 +44,7 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::ConnectTimeout | AnswerKind::ResponseTimeout | AnswerKind::RequestTimeout => {
             "The site took too long to answer. Please try again in a moment."
         }
+        AnswerKind::RedirectToHttps => "This site is served over HTTPS.",
         AnswerKind::Evacuated => "You are signed out, and can sign in again at once.",
     }
 }
@@ -91,6 +92,19 @@ pub fn sign_out_first(
     response
 }
 
+/// Sends a client to the same URL over TLS, at the port that browsers take for it.
+pub fn redirect_to_https(
+    host: &str,
+    target: &str,
+    shape: Shape,
+    request_id: Option<&RequestId>,
+) -> Option<Response<Bytes>> {
+    let location = HeaderValue::from_maybe_shared(Bytes::from(format!("https://{host}{target}"))).ok()?;
+    let mut response = answer(AnswerKind::RedirectToHttps, shape, request_id, false);
+    response.headers_mut().insert(LOCATION, location);
+    Some(response)
+}
+
 fn reason(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Error")
 }
@@ -127,7 +141,8 @@ mod tests {
         for kind in AnswerKind::ALL {
             for shape in [Shape::Html, Shape::Problem] {
                 let response = answer(kind, shape, Some(&id), true);
-                let leads_on = matches!(kind, AnswerKind::Restart | AnswerKind::Evacuated);
+                let leads_on =
+                    matches!(kind, AnswerKind::Restart | AnswerKind::RedirectToHttps | AnswerKind::Evacuated);
                 assert_eq!(
                     response.status().is_client_error() || response.status().is_server_error(),
                     !leads_on

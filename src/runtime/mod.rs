@@ -2,5 +2,6 @@
 
 pub mod states;
 pub mod sightings;
+pub mod listener;
 pub mod snapshot;
 pub mod live;

@@ -20,6 +20,7 @@ use crate::decide::host::HostTable;
 use crate::decide::subject::KeySource;
 use crate::decide::ticket::{Sealer, SigningKey};
 use crate::decide::workflow::{Table, parameter};
+use crate::runtime::listener::Listeners;
 use crate::runtime::sightings::Sightings;
 use crate::runtime::states::States;
 use crate::upstream::endpoint::Endpoint;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub trust: Trust,
     /// What a client may cost us.
     pub limits: Limits,
+    /// What each listener speaks.
+    pub listeners: Listeners,
     /// Who issued which `state`: one index for all generations.
     pub states: Arc<States>,
 }
@@ -98,9 +101,10 @@ impl Snapshot {
     /// Builds a generation. `made_keys` are the signing keys that were made at start: they sign where the
     /// configuration names no key file, and verify in any case, so that naming one later takes no ticket away.
     /// Endpoints that `previous` had are carried over, with their connections and counters. Nothing is started
-    /// that could not be dropped again.
+    /// that could not be dropped again. `listeners` are those of the same configuration.
     pub fn build(
         config: Arc<Config>,
+        listeners: Listeners,
         hash: String,
         made_keys: &[SigningKey],
         generation: u64,
@@ -147,6 +151,7 @@ impl Snapshot {
             hosts,
             trust: Trust::new(config.trusted_proxies.clone()),
             limits: config.limits.clone(),
+            listeners,
             states: previous.map(|previous| Arc::clone(&previous.states)).unwrap_or_default(),
             config,
         }

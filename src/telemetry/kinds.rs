@@ -73,6 +73,8 @@ labels! {
         Restart => "restart",
         /// The engine that a flow or a session belongs to is gone.
         EngineGone => "engine_gone",
+        /// The same URL over TLS is the one to ask for.
+        RedirectToHttps => "redirect_to_https",
         /// An order evacuates the engine that holds the session: the browser is sent to sign out first.
         Evacuated => "evacuated",
     }
@@ -94,6 +96,8 @@ impl AnswerKind {
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
+            // Unlike 301 it keeps the method (RFC 9110 15.4.9).
+            Self::RedirectToHttps => StatusCode::PERMANENT_REDIRECT,
             Self::Evacuated => StatusCode::SEE_OTHER,
         }
     }
@@ -209,6 +213,26 @@ labels! {
 }
 
 labels! {
+    /// Why a TLS handshake with a client failed.
+    pub enum HandshakeFailure {
+        /// It took longer than a request head may.
+        Timeout => "timeout",
+        /// The client hung up in the middle.
+        Closed => "closed",
+        /// What came is not TLS.
+        NotTls => "not_tls",
+        /// No version, cipher or protocol in common.
+        Incompatible => "incompatible",
+        /// The client showed no certificate, or none that we take.
+        ClientCertificate => "client_certificate",
+        /// The client does not take our certificate.
+        RefusedCertificate => "refused_certificate",
+        /// Anything else.
+        Other => "other",
+    }
+}
+
+labels! {
     /// Where an upstream connection stands.
     pub enum ConnectionState {
         /// It carries a request.
@@ -274,8 +298,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 17);
-        assert_eq!(AnswerKind::ALL[16], AnswerKind::Evacuated);
+        assert_eq!(AnswerKind::COUNT, 18);
+        assert_eq!(AnswerKind::ALL[17], AnswerKind::Evacuated);
     }
 
     #[test]
@@ -289,9 +313,10 @@ mod tests {
     }
 
     #[test]
-    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest_but_for_two_that_lead_on() {
+    fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest_but_for_those_that_lead_on() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        let expected = [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303, 503, 303];
+        let expected =
+            [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303, 503, 308, 303];
         assert_eq!(statuses, expected);
     }
 }

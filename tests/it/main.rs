@@ -15,4 +15,5 @@ mod shutdown;
 mod stages;
 mod sticky;
 mod support;
+mod tls;
 mod wire;

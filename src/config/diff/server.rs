@@ -4,10 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::config::diff::change::{Change, SigningChange};
 use crate::config::diff::targets::is_covered;
-use crate::config::model::{AccessLog, Admin, Config, Limits, Listener, Log, TicketLifetime, TicketSettings};
-use crate::config::units::{write_duration, write_size};
+use crate::config::model::{
+    AccessLog, Admin, Config, Limits, Listener, Log, TicketLifetime, TicketSettings, Tls,
+};
+use crate::config::units::{write_duration, write_moment, write_size};
 use crate::decide::subject::KeySource;
 
 pub(super) fn changes(old: &Config, new: &Config, changes: &mut Vec<Change>) {
@@ -54,14 +58,35 @@ pub(super) fn setting<T: PartialEq>(
 fn listener_changes(old: &[Listener], new: &[Listener], changes: &mut Vec<Change>) {
     let mut added: Vec<&Listener> = new.iter().collect();
     for listener in old {
-        match added.iter().position(|candidate| *candidate == listener) {
-            Some(kept) => {
-                added.remove(kept);
-            }
+        match added.iter().position(|candidate| candidate.bind == listener.bind) {
+            Some(kept) => listener_settings(listener, added.remove(kept), changes),
             None => changes.push(Change::ListenerRemoved(listener.bind)),
         }
     }
     changes.extend(added.into_iter().map(|listener| Change::ListenerAdded(listener.bind)));
+}
+
+/// What changes of a listener that stays.
+fn listener_settings(old: &Listener, new: &Listener, changes: &mut Vec<Change>) {
+    let Listener { bind, redirect_to_https, hsts, tls } = old;
+    let key = |name: &str| format!("listeners.{bind}.{name}");
+    setting(changes, &key("redirect_to_https"), redirect_to_https, &new.redirect_to_https, bool::to_string);
+    let shown = |hsts: &Option<HeaderValue>| {
+        hsts.as_ref().and_then(|hsts| hsts.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    setting(changes, &key("hsts"), hsts, &new.hsts, shown);
+    setting(changes, &key("tls"), tls, &new.tls, |tls| match tls {
+        None => "none".to_owned(),
+        Some(Tls { certificates, min_version, client_ca }) => {
+            let certificates = certificates.iter().map(|certificate| {
+                let facts = &certificate.facts;
+                format!("{} ({}, until {})", facts.name(), facts.key_kind, write_moment(facts.not_after))
+            });
+            let clients = client_ca.as_ref().map(|ca| format!(", clients of {}", ca.file.display()));
+            let certificates = certificates.collect::<Vec<_>>().join(", ");
+            format!("{} up with {certificates}{}", min_version.as_str(), clients.unwrap_or_default())
+        }
+    });
 }
 
 fn admin_changes(old: &Admin, new: &Admin, changes: &mut Vec<Change>) {

@@ -12,6 +12,7 @@ mod secrets;
 mod server;
 mod stage;
 mod target;
+mod tls;
 mod workflow;
 
 use std::num::NonZeroUsize;
@@ -61,7 +62,7 @@ pub(super) fn validate(raw: RawConfig, problems: &Problems, reading: &mut Readin
     context.number(&schema, 1..=SCHEMA, SCHEMA);
     let ticket_at = ticket.at.clone();
 
-    let listeners = server::listeners(&context, listeners);
+    let listeners = server::listeners(&mut context, listeners);
     let admin = server::admin(&mut context, admin, &listeners);
     let trusted_proxies = context.networks(&proxies);
     let limits = server::limits(&context, limits);

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::config::model::{
     AccessLog, Admin, Limits, Listener, Log, LogFormat, LogLevel, TicketLifetime, TicketSettings,
 };
 use crate::config::problems::{At, excerpt};
-use crate::config::raw::{RawAdmin, RawLimits, RawListener, RawLog, RawTicket};
+use crate::config::raw::{RawAdmin, RawLimits, RawListener, RawLog, RawTicket, Text};
 use crate::config::reader::{List, Written};
 use crate::config::units;
-use crate::config::validate::{Context, secrets};
+use crate::config::validate::{Context, secrets, tls};
 
 /// hyper reads heads into a buffer that cannot be smaller (`http1::Builder::max_buf_size`).
 const LEAST_HEADER_BYTES: u64 = 8 * 1024;
@@ -20,7 +22,10 @@ const MOST_HEADER_BYTES: u64 = 1024 * 1024;
 /// More than any system lets one process open.
 const MOST_CONNECTIONS: u32 = 1_000_000_000;
 
-pub(super) fn listeners(context: &Context<'_, '_>, raw: Option<List<RawListener>>) -> Vec<(Listener, At)> {
+pub(super) fn listeners(
+    context: &mut Context<'_, '_>,
+    raw: Option<List<RawListener>>,
+) -> Vec<(Listener, At)> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.is_empty() {
         context.error(
@@ -31,7 +36,7 @@ pub(super) fn listeners(context: &Context<'_, '_>, raw: Option<List<RawListener>
     }
     let mut first: HashMap<SocketAddr, String> = HashMap::new();
     let mut listeners = Vec::new();
-    for RawListener { bind } in raw.items {
+    for RawListener { bind, redirect_to_https, hsts, tls } in raw.items {
         let Some(bind) = bind else { continue };
         let Some(address) = context.unit(&bind.at, units::bind_address(&bind.value)) else { continue };
         // Port 0 asks the system for one, and gets another one every time.
@@ -40,9 +45,45 @@ pub(super) fn listeners(context: &Context<'_, '_>, raw: Option<List<RawListener>
         {
             context.error(&bind.at, format!("{address} is bound twice"), format!("{first} binds it first"));
         }
-        listeners.push((Listener { bind: address }, bind.at));
+        let redirects = context.flag(&redirect_to_https, false);
+        if let (true, Some(flag), Some(tls)) = (redirects, &redirect_to_https, &tls) {
+            let message = "a listener that speaks TLS has nowhere to redirect to";
+            context.error(&flag.at, message, format!("remove it, or {}", tls.at.key));
+        }
+        let hsts = self::hsts(context, &hsts, tls.is_some());
+        let speaks_tls = tls.is_some();
+        let tls = tls.and_then(|raw| tls::tls(context, raw));
+        if speaks_tls && tls.is_none() {
+            continue;
+        }
+        listeners.push((Listener { bind: address, redirect_to_https: redirects, hsts, tls }, bind.at));
     }
     listeners
+}
+
+/// `Strict-Transport-Security` means nothing in clear text (RFC 6797 8.1).
+fn hsts(context: &Context<'_, '_>, written: &Text, is_tls: bool) -> Option<HeaderValue> {
+    let written = written.as_ref().filter(|written| !written.value.is_empty())?;
+    if !is_tls {
+        context.error(
+            &written.at,
+            "hsts means nothing on a listener without TLS",
+            "move it to the one with TLS",
+        );
+        return None;
+    }
+    let says_for_how_long = written.value.to_ascii_lowercase().split(';').any(|directive| {
+        let seconds = directive.trim().strip_prefix("max-age=");
+        seconds.is_some_and(|seconds| seconds.trim_matches('"').parse::<u64>().is_ok())
+    });
+    match HeaderValue::from_str(&written.value) {
+        Ok(value) if says_for_how_long => Some(value),
+        Ok(_) | Err(_) => {
+            let message = format!("{} is no value of Strict-Transport-Security", excerpt(&written.value));
+            context.error(&written.at, message, "write \"max-age=31536000\", in seconds");
+            None
+        }
+    }
 }
 
 pub(super) fn admin(

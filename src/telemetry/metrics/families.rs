@@ -128,6 +128,10 @@ families! {
     CONNECTIONS_OPEN = Gauge "cutover_connections_open" [listener];
     /// Client connections accepted.
     CONNECTIONS = Counter "cutover_connections_total" [listener];
+    /// TLS handshakes with clients that failed, and why.
+    HANDSHAKE_FAILURES = Counter "cutover_tls_handshake_failures_total" [listener, reason];
+    /// When a certificate that a listener shows expires, in seconds since 1970.
+    CERTIFICATE_EXPIRY = Gauge "cutover_certificate_expiry_timestamp_seconds" [listener, name];
     /// Whether the configuration runs that was offered last: 0 after an edit that was refused.
     RELOAD_SUCCESSFUL = Gauge "cutover_config_last_reload_successful" [];
     /// When the running configuration was taken up, in seconds since 1970.

@@ -111,7 +111,12 @@ pub struct Current {
     apps: BTreeSet<Box<str>>,
     endpoints: BTreeSet<EndpointKey>,
     listeners: BTreeSet<Box<str>>,
+    certificates: Certificates,
 }
+
+/// When the certificates of listeners expire, in seconds since the Unix epoch, by listener and name. Of two with one name
+/// it is the first to expire.
+type Certificates = BTreeMap<(Box<str>, Box<str>), u64>;
 
 impl Current {
     /// What a configuration names. A listener's name is its address as configured.
@@ -126,7 +131,11 @@ impl Current {
             }
         }
         for listener in &config.listeners {
-            current.add_listener(&listener.bind.to_string());
+            let name = listener.bind.to_string();
+            current.add_listener(&name);
+            for certificate in listener.tls.iter().flat_map(|tls| &tls.certificates) {
+                current.add_certificate(&name, certificate.facts.name(), certificate.facts.not_after);
+            }
         }
         current
     }
@@ -139,6 +148,12 @@ impl Current {
     /// Names an endpoint.
     pub fn add_endpoint(&mut self, app: &str, engine: Engine, endpoint: &str) {
         self.endpoints.insert((app.into(), engine, endpoint.into()));
+    }
+
+    /// Names a certificate of a listener, and when it expires.
+    pub fn add_certificate(&mut self, listener: &str, name: &str, not_after: u64) {
+        let expiry = self.certificates.entry((listener.into(), name.into())).or_insert(not_after);
+        *expiry = not_after.min(*expiry);
     }
 
     /// Names a listener.

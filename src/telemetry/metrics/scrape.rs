@@ -8,8 +8,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, ReloadResult, RetryOutcome,
-    TesterOutcome, UpstreamFailure,
+    AnswerKind, ConnectionState, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause, ReloadResult,
+    RetryOutcome, TesterOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -18,7 +18,7 @@ use crate::telemetry::metrics::process::Process;
 use crate::telemetry::metrics::shard::{
     AppMetrics, EndpointMetrics, LANES, ListenerMetrics, NONE, Routed, SharedEndpoint, WorkflowMetrics,
 };
-use crate::telemetry::metrics::{Current, EndpointKey, Metrics, WorkflowKey};
+use crate::telemetry::metrics::{Certificates, Current, EndpointKey, Metrics, WorkflowKey};
 
 /// What the configuration no longer names and a scrape has shown for the last time.
 #[derive(Debug, Default)]
@@ -58,8 +58,10 @@ pub(super) fn render(metrics: &Metrics, format: Format) -> String {
     let mut picture = Picture::of(metrics);
     // `current` stays locked until all is forgotten: a configuration that names an app again waits here, so its
     // workers find either the old numbers or new ones that are shown.
+    let mut certificates = Certificates::new();
     if let Some(current) = lock(&metrics.shared.current).as_ref() {
         picture.retire(current, &mut leaving).forget(metrics);
+        certificates.clone_from(&current.certificates);
     }
     // Measured: 9 KB for an app with traffic on both engines.
     let mut out = Exposition::new(format, 16_384 + picture.apps.len() * 9_216);
@@ -67,7 +69,7 @@ pub(super) fn render(metrics: &Metrics, format: Format) -> String {
     picture.write_endpoints(&mut out);
     picture.write_interim(&mut out);
     picture.write_retries(&mut out);
-    picture.write_listeners(&mut out);
+    picture.write_listeners(&certificates, &mut out);
     write_process_wide(metrics, &mut out);
     write_process(&mut out);
     out.finish()
@@ -317,7 +319,7 @@ impl Picture {
         }
     }
 
-    fn write_listeners(&self, out: &mut Exposition) {
+    fn write_listeners(&self, certificates: &Certificates, out: &mut Exposition) {
         let mut open = out.family(&family::CONNECTIONS_OPEN);
         for (name, shards) in &self.listeners {
             open.add(&[name], shards.iter().map(|listener| listener.open.get()).sum::<i64>());
@@ -325,6 +327,21 @@ impl Picture {
         let mut accepted = out.family(&family::CONNECTIONS);
         for (name, shards) in &self.listeners {
             accepted.add(&[name], shards.iter().map(|listener| listener.total.get()).sum::<u64>());
+        }
+        let mut failures = out.family(&family::HANDSHAKE_FAILURES);
+        for (name, shards) in &self.listeners {
+            if !certificates.iter().any(|((listener, _), _)| listener == name) {
+                continue;
+            }
+            for failure in HandshakeFailure::ALL {
+                let count =
+                    |listener: &Arc<ListenerMetrics>| listener.handshake_failures[failure.index()].get();
+                failures.add(&[name, failure.as_str()], shards.iter().map(count).sum::<u64>());
+            }
+        }
+        let mut expiry = out.family(&family::CERTIFICATE_EXPIRY);
+        for ((listener, name), not_after) in certificates {
+            expiry.add(&[listener, name], not_after);
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, RetryOutcome, TesterOutcome,
-    UpstreamFailure,
+    AnswerKind, ConnectionState, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause, RetryOutcome,
+    TesterOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::Shared;
 use crate::telemetry::metrics::cells::{Codes, Counter, Gauge, Histogram, Throttle, lock};
@@ -324,6 +324,7 @@ impl SharedEndpoint {
 pub struct ListenerMetrics {
     pub(super) open: Gauge,
     pub(super) total: Counter,
+    pub(super) handshake_failures: [Counter; HandshakeFailure::COUNT],
 }
 
 impl ListenerMetrics {
@@ -331,6 +332,11 @@ impl ListenerMetrics {
     pub fn connection_opened(&self) {
         self.open.add(1);
         self.total.add(1);
+    }
+
+    /// A TLS handshake failed.
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        self.handshake_failures[failure.index()].add(1);
     }
 
     /// It is closed.

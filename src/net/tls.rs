@@ -1,0 +1,213 @@
+//! TLS towards clients: which certificate is shown to whom, and the handshake.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, Error, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::config::certificate::Certificate;
+use crate::config::model::{ClientCa, Tls, TlsVersion};
+use crate::telemetry::kinds::HandshakeFailure;
+
+/// What is spoken over TLS, the most wanted first (RFC 7301).
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// TLS 1.3 clients get so many tickets per connection: browsers open a few more connections right behind the first.
+const TICKETS: usize = 2;
+
+/// Why a listener cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot speak TLS: {0}")]
+pub struct TlsError(String);
+
+/// What one generation shows on one listener. `tickets` seals sessions, and outlives generations.
+pub fn server_config(
+    tls: &Tls,
+    tickets: Option<Arc<dyn ProducesTickets>>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let failed = |error: &dyn fmt::Display| TlsError(error.to_string());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let versions: &[_] = match tls.min_version {
+        TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::V1_3 => &[&rustls::version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| failed(&error))?;
+    let builder = match &tls.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(ClientCa { roots, .. }) => {
+            let mut store = RootCertStore::empty();
+            for root in roots {
+                store.add(root.clone()).map_err(|error| failed(&error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider);
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| failed(&error))?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Shown::new(&tls.certificates)));
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    // Sessions are kept by clients alone: nothing to share between workers but the ticketer, and nothing that grows.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    if let Some(tickets) = tickets {
+        config.ticketer = tickets;
+        config.send_tls13_tickets = TICKETS;
+    }
+    Ok(Arc::new(config))
+}
+
+/// Seals the sessions of clients, under keys of its own that change every six hours. `None` without randomness.
+pub fn ticketer() -> Option<Arc<dyn ProducesTickets>> {
+    aws_lc_rs::Ticketer::new().ok()
+}
+
+/// The certificates of a listener by the names that they are for.
+struct Shown {
+    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// By the domain behind `*.`, which stands for one label (RFC 6125 6.4.3).
+    wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// For who asks for a name that none has, or for none: the first, and those of other key kinds with its name.
+    default: Vec<Arc<CertifiedKey>>,
+}
+
+impl Shown {
+    fn new(certificates: &[Certificate]) -> Self {
+        let mut shown = Self { exact: HashMap::new(), wildcard: HashMap::new(), default: Vec::new() };
+        let first = certificates.first().map(|certificate| certificate.facts.name());
+        for Certificate { certified, facts, .. } in certificates {
+            if Some(facts.name()) == first {
+                shown.default.push(Arc::clone(certified));
+            }
+            for name in &facts.names {
+                let (names, name) = match name.strip_prefix("*.") {
+                    Some(domain) => (&mut shown.wildcard, domain),
+                    None => (&mut shown.exact, name.as_str()),
+                };
+                names.entry(name.to_owned()).or_default().push(Arc::clone(certified));
+            }
+        }
+        shown
+    }
+
+    /// The candidates for a name; those of other kinds of key stand side by side.
+    fn find(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
+        let found = name.and_then(|name| {
+            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            let by_wildcard = || self.wildcard.get(name.split_once('.')?.1);
+            self.exact.get(&name).or_else(by_wildcard)
+        });
+        found.unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let candidates = self.find(hello.server_name());
+        let schemes = hello.signature_schemes();
+        // ECDSA signs at a tenth of what RSA costs.
+        let fits = |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(schemes).is_some();
+        let is_rsa =
+            |certified: &Arc<CertifiedKey>| certified.key.algorithm() == rustls::SignatureAlgorithm::RSA;
+        candidates
+            .iter()
+            .filter(fits)
+            .min_by_key(|certified| is_rsa(certified))
+            .or(candidates.first())
+            .cloned()
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.exact.keys().chain(self.wildcard.keys())).finish()
+    }
+}
+
+/// Shakes hands with a client within a time.
+pub async fn shake_hands(
+    config: Arc<ServerConfig>,
+    socket: TcpStream,
+    within: Duration,
+) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+    let handshake = TlsAcceptor::from(config).accept(socket);
+    match tokio::time::timeout(within, handshake).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(reason(&error)),
+        Err(_) => Err(HandshakeFailure::Timeout),
+    }
+}
+
+/// What went wrong, in a few words that metrics can hold.
+fn reason(error: &io::Error) -> HandshakeFailure {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return HandshakeFailure::Closed;
+    };
+    match error {
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => HandshakeFailure::NotTls,
+        Error::PeerIncompatible(_) => HandshakeFailure::Incompatible,
+        Error::NoCertificatesPresented | Error::InvalidCertificate(_) => HandshakeFailure::ClientCertificate,
+        Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired,
+        ) => HandshakeFailure::RefusedCertificate,
+        // Foreign and open-ended.
+        _ => HandshakeFailure::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
+
+    use super::*;
+    use crate::config::certificate::{certified, chain, facts};
+    use crate::config::files::Digest;
+
+    fn certificate(names: &[&str]) -> Certificate {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let Made { cert, signing_key } = generate_simple_self_signed(names).expect("names");
+        let chain = chain(cert.pem().as_bytes()).expect("a certificate");
+        Certificate {
+            cert_file: "a.pem".into(),
+            key_file: "a.key".into(),
+            ocsp_file: None,
+            facts: facts(&chain[0]).expect("a certificate"),
+            certified: Arc::new(
+                certified(chain, signing_key.serialize_pem().as_bytes(), None).expect("its key"),
+            ),
+            digest: Digest::of(b""),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_found_by_its_name_then_by_one_wildcard_label_then_it_is_the_first() {
+        let certificates =
+            [certificate(&["a.example"]), certificate(&["*.b.example"]), certificate(&["x.b.example"])];
+        let shown = Shown::new(&certificates);
+        for (asked, found) in [
+            (Some("a.example"), 0),
+            (Some("A.EXAMPLE."), 0),
+            (Some("y.b.example"), 1),
+            (Some("x.b.example"), 2),
+            (Some("z.y.b.example"), 0),
+            (Some("b.example"), 0),
+            (Some("unknown"), 0),
+            (Some(""), 0),
+            (None, 0),
+        ] {
+            let certified = &certificates[found].certified;
+            assert!(std::ptr::eq(&**certified, &*shown.find(asked)[0]), "{asked:?}");
+        }
+    }
+}
