@@ -25,6 +25,7 @@ use crate::runtime::listener::Listeners;
 use crate::runtime::live::Live;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::{AccessLog, AccessLogError};
+use crate::telemetry::certificates::tell_of_certificates;
 use crate::telemetry::events::{
     ConfigApplied, Origin, ProxyStarted, ShutdownBegan, ShutdownEnded, TicketKeyEphemeral,
 };
@@ -151,6 +152,7 @@ impl App {
             wall: unix_seconds(),
         };
         told.tell(&metrics);
+        tell_of_certificates(&config, unix_seconds());
         tell_of_orders(None, &config, Origin::Start, 1, unix_seconds(), &metrics);
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");

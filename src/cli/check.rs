@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::admin::views::{StageView, WorkflowShareView};
+use crate::admin::views::{ListenerView, StageView, WorkflowShareView};
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, count};
 use crate::config::model::{App, Config};
@@ -34,11 +34,16 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
     let effective = print.then(|| print::effective(&loaded.config));
     let now = unix_seconds();
     let summary = format!("{} is valid: {}", file.display(), summary(&loaded.config, now));
+    let edge = ListenerView::all(&loaded.config, now);
+    for warning in edge.iter().flat_map(ListenerView::warnings) {
+        render::talk(&format!("warning: {warning}\n"));
+    }
     if json {
         render::json_data(&json!({
             "file": loaded.name,
             "hash": loaded.hash,
             "listeners": loaded.config.listeners.iter().map(|listener| listener.bind.to_string()).collect::<Vec<_>>(),
+            "edge": edge,
             "apps": loaded.config.apps.iter().map(|app| app_json(app, now)).collect::<Vec<_>>(),
             "problems": [],
             "warnings": render::problems(&loaded.warnings),
@@ -47,7 +52,12 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     match effective {
-        None => render::data(&summary)?,
+        None => {
+            render::data(&summary)?;
+            for line in edge.iter().flat_map(ListenerView::lines) {
+                render::data(&format!("  {line}"))?;
+            }
+        }
         Some(effective) => {
             render::talk(&summary);
             render::data(effective.trim_end())?;

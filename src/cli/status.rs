@@ -17,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use crate::admin::views::{
-    AppView, ByEngine, ConfigurationView, LookView, OrderView, PoolView, StageView, StatusView, WarningView,
+    AppView, ByEngine, ConfigurationView, ListenerView, LookView, OrderView, PoolView, StageView, StatusView,
+    WarningView,
 };
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
@@ -139,6 +140,7 @@ fn text(view: &StatusView, now: u64) -> String {
         uptime_seconds,
         workers,
         listeners,
+        edge,
         connections,
         draining,
         ..
@@ -149,7 +151,7 @@ fn text(view: &StatusView, now: u64) -> String {
         ("version", version.clone()),
         ("generation", format!("{generation}, hash {hash}")),
         ("configuration", look(&view.configuration, now)),
-        ("listeners", listeners.join(", ")),
+        ("listeners", if edge.is_empty() { listeners.join(", ") } else { self::edge(edge) }),
         ("connections", format!("{connections} open, {}", count(*workers, "worker"))),
     ];
     let facts: Vec<Vec<String>> = facts.map(|(name, value)| vec![name.to_owned(), value]).into();
@@ -162,6 +164,12 @@ fn text(view: &StatusView, now: u64) -> String {
         text.push_str(&format!("\n\n{}", self::app(app)));
     }
     text
+}
+
+/// The lines of the listeners, behind one another's first.
+fn edge(edge: &[ListenerView]) -> String {
+    let lines: Vec<String> = edge.iter().flat_map(ListenerView::lines).collect();
+    lines.join("\n               ")
 }
 
 fn look(configuration: &ConfigurationView, now: u64) -> String {

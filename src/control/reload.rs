@@ -20,6 +20,7 @@ use crate::runtime::listener::Listeners;
 use crate::runtime::live::Live;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::certificates::tell_of_certificates;
 use crate::telemetry::events::{Chain, ConfigApplied, ConfigRejected, ConfigUnchanged, Origin};
 use crate::telemetry::events::{ListenerClosed, ListenerOpened};
 use crate::telemetry::init::Logging;
@@ -182,6 +183,7 @@ impl Reloader {
         }
         .tell(&self.metrics);
         let before = &self.loaded.config;
+        tell_of_certificates(&config, unix_seconds());
         tell_of_orders(Some(before), &config, origin, generation + 1, unix_seconds(), &self.metrics);
         for address in opened {
             ListenerOpened { address }.tell();

@@ -3,6 +3,7 @@
 //! Nothing here decides, and nothing is needed for a request to be served right: a scrape, a log line or an access
 //! record may be lost, a request may not.
 
+pub mod certificates;
 pub mod access_log;
 pub mod events;
 pub mod noticed;

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use cutover::config::diff::{Plan, diff};
 use cutover::config::files::NamedFiles;
@@ -13,6 +14,8 @@ use cutover::config::{Loaded, Problem, Rejected, load, parse};
 use cutover::decide::bucket::Share;
 use cutover::decide::subject::SubjectKey;
 use cutover::decide::ticket::SigningKey;
+
+use crate::support::pki::{Authority, Pair};
 
 mod damage;
 mod plan;
@@ -36,7 +39,19 @@ fn key(byte: u8) -> String {
 
 /// The files that fixtures may name.
 fn files() -> NamedFiles {
+    static PAIRS: LazyLock<[Pair; 2]> = LazyLock::new(|| {
+        let authority = Authority::new();
+        [authority.issue(&["portal.example.com"]), authority.issue(&["other.example.com"])]
+    });
+    let [portal, other] = &*PAIRS;
     NamedFiles::default()
+        .with("portal.pem", portal.cert.clone())
+        .with("portal.key", portal.key.clone())
+        .with("other.pem", other.cert.clone())
+        .with("other.key", other.key.clone())
+        .with("portal.ocsp", [0x30, 0x03, 0x0a, 0x01, 0x00].as_slice())
+        .with("damaged.pem", "-----BEGIN CERTIFICATE-----\nMIIB!\n-----END CERTIFICATE-----\n")
+        .with("hollow.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         .with("good.keys", format!("# the first signs\n{}\r\n\n{}\n", key(1), key(2)))
         .with("other.keys", key(3))
         .with("rotated.keys", format!("{}\n{}\n{}", key(4), key(1), key(2)))
@@ -140,6 +155,8 @@ workers = 0
 
 [[listeners]]
 bind = "0.0.0.0:8080"
+redirect_to_https = false
+hsts = ""
 
 [admin]
 bind = "127.0.0.1:9900"
@@ -203,7 +220,7 @@ connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
 const EVERYTHING: &str = r#"
 schema = 1
 workers = 3
-listeners = [{ bind = "0.0.0.0:8443" }, { bind = "[::]:0" }, { bind = "[::]:0" }]
+listeners = [{ bind = "0.0.0.0:8443", hsts = "max-age=60; includeSubDomains", tls = { certificates = [{ cert = "portal.pem", key = "portal.key", ocsp = "portal.ocsp" }, { cert = "other.pem", key = "other.key" }], min_version = "1.3", client_ca = "other.pem" } }, { bind = "0.0.0.0:8080", redirect_to_https = true }, { bind = "[::]:0" }, { bind = "[::]:0" }]
 admin = { bind = "10.0.0.1:9900", token_file = "admin.token" }
 trust.proxies = ["10.1.2.3/8", "::1"]
 limits = { header_bytes = 65536, headers = 50, body_bytes = "10MiB", header_timeout = "250ms", idle_timeout = "1h30m", request_timeout = "2m", connections = 10_000 }
@@ -262,7 +279,20 @@ fn everything_that_can_be_written_means_what_it_says() {
     assert_eq!(loaded.config.ticket.keys.len(), 2);
     assert!(loaded.config.admin.token.as_ref().is_some_and(|token| token.is(b"s3cret")));
     let watched: Vec<&str> = loaded.files.iter().filter_map(|path| path.to_str()).collect();
-    assert_eq!(watched, ["cutover.toml", "admin.token", "good.keys", "subjects.txt"]);
+    assert_eq!(
+        watched,
+        [
+            "cutover.toml",
+            "other.pem",
+            "portal.pem",
+            "portal.key",
+            "portal.ocsp",
+            "other.key",
+            "admin.token",
+            "good.keys",
+            "subjects.txt",
+        ]
+    );
     assert_round_trip(&loaded);
 }
 

@@ -231,6 +231,20 @@ fn a_plain_listener_may_send_everybody_to_https() {
 }
 
 #[test]
+fn status_tells_what_each_listener_shows_and_until_when() {
+    let Scene { authority: _authority, proxy, classic: _classic, _identity } =
+        scene(&format!("{ONE}\ntls.client_ca = \"ca.pem\""), |_, _| {});
+    let status: serde_json::Value =
+        serde_json::from_str(&proxy.ask("GET /api/v1/status").body).expect("JSON");
+    let listener = &status["edge"][0];
+    assert_eq!(listener["speaks"], "HTTP/1.1 over TLS 1.2 and later");
+    assert!(listener["client_ca"].as_str().is_some_and(|file| file.ends_with("ca.pem")));
+    let shown = &listener["certificates"][0];
+    assert_eq!((&shown["names"][0], &shown["key"]), (&NAME.into(), &"ECDSA".into()));
+    assert!(shown["days_left"].as_i64().is_some_and(|days| days > 14), "{shown}");
+}
+
+#[test]
 fn protocols_are_agreed_upon_by_name() {
     let Scene { authority, proxy, classic: _classic, _identity } = scene(ONE, |_, _| {});
     let client = TlsClient::new(&authority, BOTH).with_protocols(&[b"http/1.1"]);

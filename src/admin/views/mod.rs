@@ -2,6 +2,7 @@
 //!
 //! No secret is in any of them. Fields are only ever added; a reader must ignore what it does not know.
 
+mod edge;
 mod explanation;
 mod stage;
 mod status;
@@ -14,6 +15,7 @@ use crate::control::evacuate::Lines;
 use crate::decide::evacuate::Order;
 use crate::runtime::snapshot::Snapshot;
 
+pub use edge::{CertificateView, ListenerView};
 pub use explanation::{
     ExplainQuery, ExplanationView, FlowView, IssueView, RowView, TicketView, WorkflowView,
 };

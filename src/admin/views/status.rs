@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminState;
-use crate::admin::views::{LookView, StageView, WorkflowShareView};
+use crate::admin::views::{ListenerView, LookView, StageView, WorkflowShareView};
 use crate::ambient::Moment;
 use crate::config::model::App as AppConfig;
 use crate::config::units::write_moment;
@@ -94,6 +94,9 @@ pub struct StatusView {
     pub workers: usize,
     /// Where requests are accepted, as configured.
     pub listeners: Vec<String>,
+    /// What each of them speaks and shows.
+    #[serde(default)]
+    pub edge: Vec<ListenerView>,
     /// Downstream connections that are open.
     pub connections: usize,
     /// Whether the process is about to end.
@@ -226,6 +229,7 @@ impl StatusView {
             uptime_seconds: now.monotonic.saturating_duration_since(started.monotonic).as_secs(),
             workers: *workers,
             listeners: snapshot.config.listeners.iter().map(|listener| listener.bind.to_string()).collect(),
+            edge: ListenerView::all(&snapshot.config, now.wall),
             connections: drain.open(),
             draining: drain.has_begun(),
             configuration: ConfigurationView::of(&control.last()),

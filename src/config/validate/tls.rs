@@ -16,10 +16,8 @@ pub(super) fn tls(context: &mut Context<'_, '_>, raw: RawTls) -> Option<Tls> {
     let RawTls { at, certificates, min_version, client_ca } = raw;
     let versions = [TlsVersion::V1_2, TlsVersion::V1_3].map(|version| (version.as_str(), version));
     let min_version = context.choice(&min_version, &versions, TlsVersion::V1_2);
-    let client_ca = match client_ca {
-        Some(file) => Some(self::client_ca(context, &file)?),
-        None => None,
-    };
+    let ca = client_ca.as_ref().and_then(|file| self::client_ca(context, file));
+    let is_whole = ca.is_some() == client_ca.is_some();
     let (list_at, items) = certificates.map_or((at, Vec::new()), |list| (list.at, list.items));
     if items.is_empty() {
         let hint = "add certificates = [{ cert = \"portal.pem\", key = \"portal.key\" }]";
@@ -39,7 +37,7 @@ pub(super) fn tls(context: &mut Context<'_, '_>, raw: RawTls) -> Option<Tls> {
         }
         certificates.push(certificate);
     }
-    (!certificates.is_empty()).then_some(Tls { certificates, min_version, client_ca })
+    (is_whole && !certificates.is_empty()).then_some(Tls { certificates, min_version, client_ca: ca })
 }
 
 fn certificate(context: &mut Context<'_, '_>, raw: RawCertificate) -> Option<Certificate> {
