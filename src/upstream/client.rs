@@ -223,7 +223,7 @@ impl Connection {
     ) -> Box<Response<Answer<B>>> {
         let keep_alive = head.keep_alive;
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
-        let upload = (!upload.is_done()).then_some(upload);
+        let upload = (!upload.is_done()).then(|| Box::new(upload));
         let mut answer = Answer { connection: Some(self), framing, keep_alive, upload };
         if !switches && answer.framing.is_done() {
             // Nobody polls a body without bytes.
@@ -283,7 +283,8 @@ pub struct Answer<B> {
     framing: Framing,
     keep_alive: bool,
     /// The rest of the request's body, when the engine answered before it had come.
-    upload: Option<Upload<B>>,
+    /// Boxed: rare, and an answer is moved about with every request.
+    upload: Option<Box<Upload<B>>>,
 }
 
 impl<B> Answer<B> {

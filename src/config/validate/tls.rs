@@ -32,7 +32,7 @@ pub(super) fn tls(context: &mut Context<'_, '_>, raw: RawTls) -> Option<Tls> {
         for name in &certificate.facts.names {
             if let Some(first) = first.insert((name.clone(), certificate.facts.key_kind), at.key.clone()) {
                 let message = format!("{name} has a second {} certificate", certificate.facts.key_kind);
-                context.problems.warning(&at, message, &format!("{first} is shown instead of it"));
+                context.problems.warning(&at, message, format!("{first} is shown instead of it"));
             }
         }
         certificates.push(certificate);
