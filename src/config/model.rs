@@ -127,6 +127,8 @@ pub struct Admin {
 /// What a client may cost us.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// Streams of an HTTP/2 connection that may be open at once.
+    pub streams: NonZeroUsize,
     /// Bytes of a request head; at least 8 KiB (hyper's smallest read buffer).
     pub header_bytes: usize,
     /// Header lines of a request head.

@@ -102,6 +102,7 @@ fn limits(limits: &Limits) -> Table {
         idle_timeout,
         request_timeout,
         connections,
+        streams,
     } = limits;
     let mut table = Table::new();
     table["header_bytes"] = value(write_size(*header_bytes as u64));
@@ -111,6 +112,7 @@ fn limits(limits: &Limits) -> Table {
     table["idle_timeout"] = duration(*idle_timeout);
     table["request_timeout"] = duration(request_timeout.unwrap_or(Duration::ZERO));
     table["connections"] = count(*connections);
+    table["streams"] = value(streams.get() as i64);
     table
 }
 

@@ -76,6 +76,7 @@ pub(super) struct RawLimits {
     pub(super) header_timeout: Text,
     pub(super) idle_timeout: Text,
     pub(super) connections: Integer,
+    pub(super) streams: Integer,
     pub(super) body_bytes: Text,
     pub(super) request_timeout: Text,
 }
@@ -260,6 +261,7 @@ fn limits(reader: Option<TableReader<'_>>) -> RawLimits {
             header_timeout: None,
             idle_timeout: None,
             connections: None,
+            streams: None,
             body_bytes: None,
             request_timeout: None,
         };
@@ -270,6 +272,7 @@ fn limits(reader: Option<TableReader<'_>>) -> RawLimits {
         header_timeout: reader.quantity("header_timeout", DURATION),
         idle_timeout: reader.quantity("idle_timeout", DURATION),
         connections: reader.integer("connections"),
+        streams: reader.integer("streams"),
         body_bytes: reader.quantity("body_bytes", SIZE),
         request_timeout: reader.quantity("request_timeout", DURATION),
     };

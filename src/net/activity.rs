@@ -48,6 +48,8 @@ pub enum Phase {
     Answer,
     /// Nothing: the connection carries another protocol, whose bytes either side may send when it likes.
     Tunnel,
+    /// The first byte of a request, on a connection whose requests time themselves.
+    Between,
 }
 
 impl Phase {
@@ -57,7 +59,8 @@ impl Phase {
             1 => Self::Head,
             2 => Self::Body,
             3 => Self::Answer,
-            _ => Self::Tunnel,
+            4 => Self::Tunnel,
+            _ => Self::Between,
         }
     }
 }
@@ -136,6 +139,24 @@ impl Activity {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.reading_since.store(NEVER, Ordering::Relaxed);
         self.since.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    /// Whoever waited has gone, and somebody else begins.
+    pub fn renew(&self) {
+        self.is_registered.store(false, Ordering::Relaxed);
+        self.writing_since.store(NEVER, Ordering::Relaxed);
+        self.set_exchange_deadline(None);
+    }
+
+    /// The time of the last tick, in milliseconds since the worker started.
+    pub fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Wakes the connection's task, whatever it waits for.
+    pub fn nudge(&self) {
+        self.is_registered.store(false, Ordering::Relaxed);
+        self.waker.wake();
     }
 
     /// What the client owes us now.
@@ -223,13 +244,13 @@ impl Activity {
         let exceeds = |waited: u64, limit: u64| waited > limit.saturating_add(tick);
 
         let stall = match self.phase() {
-            Phase::Idle if exceeds(waited(&self.since), idle_timeout) => Some(Stall::Idle),
+            Phase::Idle | Phase::Between if exceeds(waited(&self.since), idle_timeout) => Some(Stall::Idle),
             Phase::Head if exceeds(waited(&self.since), self.head_timeout.load(Ordering::Relaxed)) => {
                 Some(Stall::Head)
             }
             Phase::Body if exceeds(waited(&self.reading_since), idle_timeout) => Some(Stall::Body),
             Phase::Tunnel if exceeds(waited(&self.since), idle_timeout) => Some(Stall::Tunnel),
-            Phase::Idle | Phase::Head | Phase::Body | Phase::Answer | Phase::Tunnel => None,
+            Phase::Idle | Phase::Head | Phase::Body | Phase::Answer | Phase::Tunnel | Phase::Between => None,
         };
         if stall.is_some() {
             return stall;
@@ -246,8 +267,7 @@ impl Activity {
     /// Wakes the connection's task when something has taken too long. Called by the worker every tick.
     pub fn check(&self) {
         if self.stall().is_some() {
-            self.is_registered.store(false, Ordering::Relaxed);
-            self.waker.wake();
+            self.nudge();
         }
     }
 }

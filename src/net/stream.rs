@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::net::activity::{Activity, Phase, Stall};
@@ -17,6 +18,8 @@ const SLOW_HEAD: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n
 #[derive(Debug)]
 pub struct Stream<T> {
     inner: T,
+    /// What was read to find out what the client speaks, and is to be read again.
+    prefix: Bytes,
     activity: Arc<Activity>,
 }
 
@@ -28,7 +31,22 @@ pub struct Stalled(pub Stall);
 impl<T> Stream<T> {
     /// Wraps a connection.
     pub fn new(inner: T, activity: Arc<Activity>) -> Self {
-        Self { inner, activity }
+        Self { inner, prefix: Bytes::new(), activity }
+    }
+
+    /// Gives bytes back that were read: they come again before anything else.
+    pub fn unread(&mut self, bytes: Bytes) {
+        self.prefix = bytes;
+    }
+
+    /// Milliseconds since the worker started.
+    pub fn now(&self) -> u64 {
+        self.activity.now()
+    }
+
+    /// The task to wake when the client stalls.
+    pub fn register(&self, waker: &std::task::Waker) {
+        self.activity.stay_registered(waker);
     }
 
     /// Whether the connection carries another protocol by now.
@@ -43,6 +61,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let piece = self.prefix.len().min(buffer.remaining());
+            buffer.put_slice(&self.prefix.split_to(piece));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
         match &polled {

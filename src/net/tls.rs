@@ -19,7 +19,10 @@ use crate::config::model::{ClientCa, Tls, TlsVersion};
 use crate::telemetry::kinds::HandshakeFailure;
 
 /// What is spoken over TLS, the most wanted first (RFC 7301).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+
+/// HTTP/2, as it is called in a handshake (RFC 9113 3.2).
+pub const HTTP_2: &[u8] = b"h2";
 
 /// TLS 1.3 clients get so many tickets per connection: browsers open a few more connections right behind the first.
 const TICKETS: usize = 2;

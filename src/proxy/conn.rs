@@ -13,10 +13,11 @@ use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
 use crate::net::drain::Open;
 use crate::net::stream::Stream;
-use crate::net::tls;
+use crate::net::{preface, tls};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
-use crate::proxy::http1;
+use crate::proxy::{http1, http2};
+use crate::telemetry::kinds::AnswerKind;
 use crate::telemetry::metrics::ListenerMetrics;
 
 /// Who connected, and where.
@@ -84,6 +85,13 @@ impl Claims {
     }
 }
 
+impl Downstream {
+    /// Counts an answer to something that never became a request.
+    pub(super) fn refuse(&self, kind: AnswerKind) {
+        self.worker.view().no_app.record_answer(kind);
+    }
+}
+
 impl Drop for Downstream {
     fn drop(&mut self) {
         self.door.metrics.connection_closed();
@@ -120,12 +128,25 @@ pub async fn serve(
         worker,
     });
     let Some(tls) = tls else {
-        return http1::serve(Stream::new(socket, activity), downstream, &limits).await;
+        let mut stream = Stream::new(socket, activity);
+        return match preface::speaks_http2(&mut stream).await {
+            Ok(true) => http2::serve(stream, downstream, &limits).await,
+            Ok(false) => http1::serve(stream, downstream, &limits).await,
+            Err(error) if http1::is_slow_head(&error) => downstream.refuse(AnswerKind::SlowRequest),
+            // It hung up.
+            Err(_) => {}
+        };
     };
     match tls::shake_hands(tls, socket, limits.header_timeout).await {
         Ok(stream) => {
             activity.enter(Phase::Idle);
-            http1::serve(Stream::new(stream, activity), downstream, &limits).await;
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2);
+            let stream = Stream::new(stream, activity);
+            if is_http2 {
+                http2::serve(stream, downstream, &limits).await;
+            } else {
+                http1::serve(stream, downstream, &limits).await;
+            }
         }
         Err(failure) => downstream.door.metrics.handshake_failed(failure),
     }

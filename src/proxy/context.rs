@@ -1,7 +1,7 @@
 //! One worker as its requests see it: clock and dice, connections, counters, and its view of the running
 //! generation.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct WorkerContext {
     /// Woken when another worker wants connections that this one does not use.
     shed: Arc<Notify>,
     activities: RefCell<Vec<Arc<Activity>>>,
+    /// Whether the connections know that the process is about to end.
+    is_leaving: Cell<bool>,
 }
 
 /// A generation with what this worker holds for it. Requests keep the view they began with.
@@ -94,6 +96,7 @@ impl WorkerContext {
             view: RefCell::new(Rc::new(view)),
             shed,
             activities: RefCell::default(),
+            is_leaving: Cell::new(false),
         })
     }
 
@@ -125,9 +128,13 @@ impl WorkerContext {
         self.clock.set(since_start);
         self.ambient.expire();
         let now = self.ambient.instant();
+        // Connections that have to tell their clients so do it at once.
+        let leaves_now = self.drain.has_begun() && !self.is_leaving.replace(true);
         self.activities.borrow_mut().retain(|activity| {
             let in_use = Arc::strong_count(activity) > 1;
-            if in_use {
+            if in_use && leaves_now {
+                activity.nudge();
+            } else if in_use {
                 activity.check();
             }
             in_use

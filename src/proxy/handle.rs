@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,13 +24,14 @@ use crate::decide::evacuate;
 use crate::decide::farewell;
 use crate::decide::headers::{self, Lines, Seen};
 use crate::decide::host::host_of;
-use crate::net::activity::Phase;
+use crate::net::activity::{Activity, Phase};
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::View;
 use crate::proxy::error::ProxyError;
 use crate::proxy::forward::{Exchange, forward};
 use crate::proxy::learn::{self, Answered};
+use crate::proxy::multiplexed;
 use crate::proxy::panic;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Shape};
@@ -42,22 +44,26 @@ use crate::upstream::head::RequestHead;
 
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
 ///
+/// `stream` is what a request of its own stream waits for; without one, it is the connection.
+///
 /// Requests, answers and records travel boxed: a future's every step copies what it hands on, and these are
 /// hundreds of bytes each.
 pub async fn handle(
     downstream: Rc<Downstream>,
+    stream: Option<Arc<Activity>>,
     request: Box<Request<Incoming>>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let worker = &downstream.worker;
     let view = worker.view();
     let moment = worker.ambient.moment();
     let limits = &view.snapshot.limits;
-    downstream.activity.set_timeouts(limits.header_timeout, limits.idle_timeout);
-    downstream.activity.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
+    let activity = stream.as_ref().unwrap_or(&downstream.activity);
+    activity.set_timeouts(limits.header_timeout, limits.idle_timeout);
+    activity.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
 
     let accept = request.headers().get(ACCEPT).cloned();
     let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
-    let outcome = panic::catch(pin!(serve(&downstream, &view, moment, request, &mut record))).await;
+    let outcome = panic::catch(pin!(serve(&downstream, activity, &view, moment, request, &mut record))).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
         Err(ProxyError::Internal)
@@ -71,21 +77,24 @@ pub async fn handle(
         // Ours in place of an engine's: one site has one policy.
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
-    if worker.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if worker.drain.has_begun() && stream.is_none() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok((*response).map(|content| ResponseBody::new(content, &downstream.activity, record)))
+    Ok((*response).map(|content| ResponseBody::new(content, activity, record)))
 }
 
 /// Decides, forwards, and makes an engine's answer ours.
 async fn serve(
     downstream: &Rc<Downstream>,
+    activity: &Arc<Activity>,
     view: &Rc<View>,
     moment: Moment,
     request: Box<Request<Incoming>>,
     record: &mut Record,
 ) -> Result<Box<Response<Content>>, ProxyError> {
     let (mut parts, body) = request.into_parts();
+    let is_http2 = parts.version == Version::HTTP_2;
+    let is_ours = if is_http2 { multiplexed::as_http1(&mut parts) } else { Ok(()) };
     let peer = &downstream.peer;
     let peer_is_trusted = view.snapshot.trust.includes(peer.address);
     let client =
@@ -97,6 +106,7 @@ async fn serve(
     record.begin_telling(&parts, client);
     record.named(headers::ensure_request_id(&mut parts.headers, seen, roll, &mut lines));
 
+    is_ours?;
     let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
@@ -180,13 +190,13 @@ async fn serve(
     let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers, lines };
     record.traced(&head);
 
-    let body = RequestBody::new(body, &downstream.activity, limits.body_bytes);
+    let body = RequestBody::new(body, activity, limits.body_bytes);
     record.receives(body.received());
     let exchange = Exchange {
         worker: &downstream.worker,
         view,
         app: at,
-        activity: &downstream.activity,
+        activity,
         wants_upgrade: hop.upgrade.is_some(),
         endpoint: decision.endpoint,
         once: decision.is_one_time(),
@@ -208,7 +218,7 @@ async fn serve(
         now: moment.wall,
         sessions: &sessions,
     };
-    Ok(engine_answer(downstream, &answered, idle_timeout, on_client, response, record))
+    Ok(engine_answer(activity, &answered, idle_timeout, on_client, is_http2, response, record))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
@@ -255,6 +265,12 @@ fn take_authority(parts: &mut Parts) -> Result<(), ProxyError> {
     }
     let mut hosts = parts.headers.get_all(HOST).iter();
     let is_in_order = match (hosts.next(), hosts.next()) {
+        // RFC 9113 8.3.1: `:authority` is enough, and Host may not say anything else.
+        (None, _) if parts.version == Version::HTTP_2 => true,
+        (Some(host), None) if parts.version == Version::HTTP_2 => {
+            let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+            authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_bytes()))
+        }
         (Some(host), None) => host.to_str().is_ok_and(|host| host_of(host).is_some()),
         (Some(_), Some(_)) => false,
         (None, _) => parts.version < Version::HTTP_11,
@@ -282,12 +298,14 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+#[expect(clippy::boxed_local, reason = "as it comes: it would be moved on its way here and back")]
 /// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
 fn engine_answer(
-    downstream: &Rc<Downstream>,
+    activity: &Arc<Activity>,
     answered: &Answered<'_>,
     idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
+    is_http2: bool,
     mut response: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,
 ) -> Box<Response<Content>> {
@@ -303,7 +321,12 @@ fn engine_answer(
     }
     if switches {
         let load = record.take_load();
-        return Box::new(upgrade::switch(downstream, protocol, on_client, load, *response));
+        let mut response = upgrade::switch(activity, protocol, on_client, load, *response);
+        if is_http2 {
+            multiplexed::answer_connect(&mut response);
+            record.responds(response.status(), None);
+        }
+        return Box::new(response);
     }
     Box::new((*response).map(|answer| Content::Engine { answer, idle_timeout }))
 }

@@ -31,7 +31,10 @@ where
 {
     let worker = Rc::clone(&downstream.worker);
     let activity = Arc::clone(&downstream.activity);
-    let service = service_fn(move |request| handle(Rc::clone(&downstream), Box::new(request)));
+    let service = service_fn({
+        let downstream = Rc::clone(&downstream);
+        move |request| handle(Rc::clone(&downstream), None, Box::new(request))
+    });
     let connection = http1::Builder::new()
         // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
         // written, also a 400, for as long as more lies in the read buffer, and buffers bodies without a bound.
@@ -66,7 +69,7 @@ where
     if let Err(error) = ended
         && let Some(kind) = refused_head(&error)
     {
-        worker.view().no_app.record_answer(kind);
+        downstream.refuse(kind);
     }
 }
 
@@ -77,13 +80,14 @@ fn refused_head(error: &hyper::Error) -> Option<AnswerKind> {
     } else if error.is_parse() {
         Some(AnswerKind::Malformed)
     } else {
-        match find_source::<std::io::Error>(error)?.get_ref()?.downcast_ref::<Stalled>()? {
-            Stalled(Stall::Head) => Some(AnswerKind::SlowRequest),
-            Stalled(
-                Stall::Idle | Stall::Body | Stall::Reader | Stall::Tunnel | Stall::Step | Stall::Exchange,
-            ) => None,
-        }
+        is_slow_head(find_source(error)?).then_some(AnswerKind::SlowRequest)
     }
+}
+
+/// Whether a read ended because a head took too long.
+pub(super) fn is_slow_head(error: &std::io::Error) -> bool {
+    let stalled = error.get_ref().and_then(|inner| inner.downcast_ref::<Stalled>());
+    matches!(stalled, Some(Stalled(Stall::Head)))
 }
 
 /// An error of this type in a chain of hyper's.

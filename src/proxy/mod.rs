@@ -3,6 +3,8 @@
 pub mod context;
 pub mod conn;
 mod http1;
+mod http2;
+mod multiplexed;
 pub mod handle;
 pub mod forward;
 pub mod learn;

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::{CONNECTION, UPGRADE};
@@ -11,15 +11,14 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::net::activity::{Phase, Stall};
+use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
-use crate::proxy::conn::Downstream;
 use crate::upstream::client::Answer;
 use crate::upstream::endpoint::InFlight;
 
 /// Passes an engine's 101 on and carries what follows. The tunnel outlives the response, in a task of its own.
 pub fn switch(
-    downstream: &Rc<Downstream>,
+    activity: &Arc<Activity>,
     protocol: Option<HeaderValue>,
     on_client: Option<OnUpgrade>,
     load: Option<InFlight>,
@@ -31,15 +30,15 @@ pub fn switch(
         parts.headers.insert(UPGRADE, protocol);
     }
     if let Some(on_client) = on_client {
-        downstream.activity.enter(Phase::Tunnel);
-        tokio::task::spawn_local(carry(Rc::clone(downstream), on_client, answer, load));
+        activity.enter(Phase::Tunnel);
+        tokio::task::spawn_local(carry(Arc::clone(activity), on_client, answer, load));
     }
     Response::from_parts(parts, Content::Empty)
 }
 
 /// Carries bytes both ways until either side is done, or neither has said anything for the idle time-out.
 async fn carry(
-    downstream: Rc<Downstream>,
+    activity: Arc<Activity>,
     on_client: OnUpgrade,
     engine: Answer<RequestBody>,
     _load: Option<InFlight>,
@@ -56,9 +55,9 @@ async fn carry(
     };
     let mut tunnel = pin!(tunnel);
     poll_fn(|context| {
-        downstream.activity.register(context.waker());
+        activity.register(context.waker());
         match tunnel.as_mut().poll(context) {
-            Poll::Pending if downstream.activity.stall() == Some(Stall::Tunnel) => Poll::Ready(()),
+            Poll::Pending if activity.stall() == Some(Stall::Tunnel) => Poll::Ready(()),
             polled => polled,
         }
     })

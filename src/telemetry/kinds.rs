@@ -233,6 +233,26 @@ labels! {
 }
 
 labels! {
+    /// What an HTTP/2 client flooded us with.
+    pub enum FloodKind {
+        /// Streams that it opened and reset.
+        Reset => "reset",
+        /// `SETTINGS`
+        Settings => "settings",
+        /// `PING`
+        Ping => "ping",
+        /// `PRIORITY`
+        Priority => "priority",
+        /// `DATA` without data.
+        Empty => "empty",
+        /// `CONTINUATION`
+        Continuation => "continuation",
+        /// `WINDOW_UPDATE`
+        WindowUpdate => "window_update",
+    }
+}
+
+labels! {
     /// Where an upstream connection stands.
     pub enum ConnectionState {
         /// It carries a request.

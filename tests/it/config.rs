@@ -172,6 +172,7 @@ header_timeout = "10s"
 idle_timeout = "75s"
 request_timeout = "0"
 connections = 0
+streams = 128
 
 [shutdown]
 drain = "30s"

@@ -124,6 +124,7 @@ fn limit_changes(old: &Limits, new: &Limits, changes: &mut Vec<Change>) {
         idle_timeout,
         request_timeout,
         connections,
+        streams,
     } = old;
     let size = |bytes: &usize| write_size(*bytes as u64);
     let duration = |duration: &Duration| write_duration(*duration);
@@ -137,6 +138,7 @@ fn limit_changes(old: &Limits, new: &Limits, changes: &mut Vec<Change>) {
     setting(changes, "limits.request_timeout", request_timeout, &new.request_timeout, whole);
     let count = |limit: &Option<NonZeroUsize>| limit.map_or(0, NonZeroUsize::get).to_string();
     setting(changes, "limits.connections", connections, &new.connections, count);
+    setting(changes, "limits.streams", streams, &new.streams, ToString::to_string);
 }
 
 fn ticket_changes(old: &Config, new: &Config, ticket: &TicketSettings, changes: &mut Vec<Change>) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -19,6 +20,8 @@ use crate::config::validate::{Context, secrets, tls};
 const LEAST_HEADER_BYTES: u64 = 8 * 1024;
 /// A head is held whole in memory, and by upstreams too: what is larger is no head.
 const MOST_HEADER_BYTES: u64 = 1024 * 1024;
+/// Each may cost a task and a connection to an engine.
+const MOST_STREAMS: u32 = 65_536;
 /// More than any system lets one process open.
 const MOST_CONNECTIONS: u32 = 1_000_000_000;
 
@@ -127,6 +130,7 @@ pub(super) fn limits(context: &Context<'_, '_>, raw: RawLimits) -> Limits {
         header_timeout,
         idle_timeout,
         connections,
+        streams,
         body_bytes,
         request_timeout,
     } = raw;
@@ -147,6 +151,8 @@ pub(super) fn limits(context: &Context<'_, '_>, raw: RawLimits) -> Limits {
         idle_timeout: context.timeout(&idle_timeout, Duration::from_secs(75)),
         request_timeout: (!request_timeout.is_zero()).then_some(request_timeout),
         connections: context.count(&connections, 0..=MOST_CONNECTIONS, 0),
+        streams: NonZeroUsize::new(context.number(&streams, 1..=MOST_STREAMS, 128) as usize)
+            .unwrap_or(NonZeroUsize::MIN),
     }
 }
 

@@ -128,6 +128,8 @@ families! {
     CONNECTIONS_OPEN = Gauge "cutover_connections_open" [listener];
     /// Client connections accepted.
     CONNECTIONS = Counter "cutover_connections_total" [listener];
+    /// HTTP/2 connections that were ended because their client flooded them, and with what.
+    HTTP2_FLOODS = Counter "cutover_http2_floods_total" [listener, kind];
     /// TLS handshakes with clients that failed, and why.
     HANDSHAKE_FAILURES = Counter "cutover_tls_handshake_failures_total" [listener, reason];
     /// When a certificate that a listener shows expires, in seconds since 1970.

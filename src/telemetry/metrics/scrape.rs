@@ -8,8 +8,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause, ReloadResult,
-    RetryOutcome, TesterOutcome, UpstreamFailure,
+    AnswerKind, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause,
+    ReloadResult, RetryOutcome, TesterOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -327,6 +327,13 @@ impl Picture {
         let mut accepted = out.family(&family::CONNECTIONS);
         for (name, shards) in &self.listeners {
             accepted.add(&[name], shards.iter().map(|listener| listener.total.get()).sum::<u64>());
+        }
+        let mut floods = out.family(&family::HTTP2_FLOODS);
+        for (name, shards) in &self.listeners {
+            for kind in FloodKind::ALL {
+                let count = |listener: &Arc<ListenerMetrics>| listener.floods[kind.index()].get();
+                floods.add(&[name, kind.as_str()], shards.iter().map(count).sum::<u64>());
+            }
         }
         let mut failures = out.family(&family::HANDSHAKE_FAILURES);
         for (name, shards) in &self.listeners {

@@ -13,8 +13,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause, RetryOutcome,
-    TesterOutcome, UpstreamFailure,
+    AnswerKind, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause,
+    RetryOutcome, TesterOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::Shared;
 use crate::telemetry::metrics::cells::{Codes, Counter, Gauge, Histogram, Throttle, lock};
@@ -325,6 +325,7 @@ pub struct ListenerMetrics {
     pub(super) open: Gauge,
     pub(super) total: Counter,
     pub(super) handshake_failures: [Counter; HandshakeFailure::COUNT],
+    pub(super) floods: [Counter; FloodKind::COUNT],
 }
 
 impl ListenerMetrics {
@@ -332,6 +333,11 @@ impl ListenerMetrics {
     pub fn connection_opened(&self) {
         self.open.add(1);
         self.total.add(1);
+    }
+
+    /// An HTTP/2 connection was ended for a flood.
+    pub fn flooded(&self, kind: FloodKind) {
+        self.floods[kind.index()].add(1);
     }
 
     /// A TLS handshake failed.

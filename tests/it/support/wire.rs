@@ -108,6 +108,17 @@ impl Wire {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
     }
 
+    /// Sends back whatever comes.
+    pub(crate) fn echo(&mut self) {
+        loop {
+            let said = std::mem::take(&mut self.inbox);
+            self.send(said);
+            if !self.more() {
+                return;
+            }
+        }
+    }
+
     /// Reads more; `false` at the end, however it came about. Panics when nothing comes for too long.
     pub(crate) fn more(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
