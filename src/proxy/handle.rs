@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -206,7 +205,6 @@ async fn serve(
     let response = forward(&exchange, &mut decision, head, body, record).await?;
     record.responds(response.status(), None);
     let serving = record.engine().unwrap_or(decision.engine);
-    let idle_timeout = app.pool(serving).timeouts.idle;
     let answered = Answered {
         snapshot: &view.snapshot,
         app,
@@ -218,7 +216,7 @@ async fn serve(
         now: moment.wall,
         sessions: &sessions,
     };
-    Ok(engine_answer(activity, &answered, idle_timeout, on_client, is_http2, response, record))
+    Ok(engine_answer(downstream, activity, &answered, on_client, is_http2, response, record))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
@@ -301,14 +299,15 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 #[expect(clippy::boxed_local, reason = "as it comes: it would be moved on its way here and back")]
 /// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
 fn engine_answer(
+    downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     answered: &Answered<'_>,
-    idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
     is_http2: bool,
     mut response: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,
 ) -> Box<Response<Content>> {
+    let idle_timeout = answered.app.pool(answered.served).timeouts.idle;
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = if switches { response.headers().get(UPGRADE).cloned() } else { None };
     headers::strip_response(response.headers_mut());
@@ -321,7 +320,7 @@ fn engine_answer(
     }
     if switches {
         let load = record.take_load();
-        let mut response = upgrade::switch(activity, protocol, on_client, load, *response);
+        let mut response = upgrade::switch(downstream, activity, protocol, on_client, load, *response);
         if is_http2 {
             multiplexed::answer_connect(&mut response);
             record.responds(response.status(), None);
