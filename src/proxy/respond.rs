@@ -37,6 +37,9 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::UpstreamRefused | AnswerKind::UpstreamBroke | AnswerKind::UpgradeUnasked => {
             "The site could not answer. Please try again in a moment."
         }
+        AnswerKind::TooManyConnections => {
+            "There are too many connections from where you are. Please close some."
+        }
         AnswerKind::Overloaded | AnswerKind::Unavailable | AnswerKind::EngineGone => {
             "The site is busy or being maintained. Please try again in a moment."
         }
