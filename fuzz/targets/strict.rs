@@ -1,0 +1,76 @@
+//! HTTP/1.1 as it comes, before the parser.
+//!
+//! Invariant: however the bytes are cut, the same of them are good, and the same fault is found. A message without a
+//! fault has one meaning: httparse, and a reader of bodies that knows nothing of this one, find the same ends.
+
+#![no_main]
+
+use cutover::net::strict::{Fed, Strict};
+use libfuzzer_sys::fuzz_target;
+
+/// The end of the first message, by httparse and the plainest reading of RFC 9112 6; `None` where it is not whole, or
+/// httparse refuses it.
+fn end_of_first(bytes: &[u8]) -> Option<usize> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let httparse::Status::Complete(head) = request.parse(bytes).ok()? else { return None };
+    let value = |name: &str| {
+        let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(found.value).ok().map(|value| value.trim().to_ascii_lowercase())
+    };
+    if value("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        let mut at = head;
+        loop {
+            let line = at + bytes.get(at..)?.windows(2).position(|pair| pair == b"\r\n")?;
+            let size = bytes[at..line].split(|byte| *byte == b';').next()?;
+            let size = usize::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()?;
+            at = line + 2;
+            if size == 0 {
+                loop {
+                    let end = at + bytes.get(at..)?.windows(2).position(|pair| pair == b"\r\n")?;
+                    let is_last = end == at;
+                    at = end + 2;
+                    if is_last {
+                        return Some(at);
+                    }
+                }
+            }
+            at = at.checked_add(size)?.checked_add(2)?;
+            bytes.get(..at)?;
+        }
+    }
+    let length: usize = value("content-length").map_or(Some(0), |length| length.parse().ok())?;
+    let end = head.checked_add(length)?;
+    bytes.get(..end).map(|_| end)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((cut, bytes)) = data.split_first() else { return };
+    let whole = Strict::default().feed(bytes);
+    // In pieces.
+    let mut strict = Strict::default();
+    let (mut good, mut fault) = (0, None);
+    for piece in bytes.chunks(usize::from(*cut).max(1)) {
+        let fed = strict.feed(piece);
+        good += fed.good;
+        fault = fed.fault;
+        if fault.is_some() {
+            break;
+        }
+    }
+    assert_eq!(whole.fault, fault);
+    assert!(good >= whole.good, "a line that began earlier may have been handed on");
+    let Fed { good, fault } = whole;
+    assert!(good <= bytes.len());
+    // One message after another, as long as both readers find a whole one within what is good.
+    let mut at = 0;
+    while let Some(end) = end_of_first(&bytes[at..good]) {
+        let alone = Strict::default().feed(&bytes[at..at + end]);
+        assert_eq!(alone, Fed { good: end, fault: None }, "{:?}", String::from_utf8_lossy(&bytes[at..at + end]));
+        at += end;
+        if at == good {
+            assert!(fault.is_none() || good < bytes.len());
+            break;
+        }
+    }
+});
