@@ -11,7 +11,9 @@ use super::{EVERYTHING, assert_round_trip, files, repository, toml_files};
 
 #[test]
 fn an_example_is_edited_in_place() {
-    for example in toml_files(&repository("config")) {
+    let examples = toml_files(&repository("config"));
+    // That of TLS names a certificate that is made by whoever tries it.
+    for example in examples.into_iter().filter(|example| !example.ends_with("tls.toml")) {
         let text = fs::read_to_string(&example).expect("an example");
         let config = load(&example, None).expect("an example").config;
         for app in &config.apps {
