@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::config::model::Limits;
 use crate::net::activity::Stall;
 use crate::net::stream::{Stalled, Stream};
+use crate::net::strict::Strict;
 use crate::proxy::conn::Downstream;
 use crate::proxy::handle::handle;
 use crate::proxy::panic;
@@ -30,6 +31,7 @@ where
 {
     let worker = Rc::clone(&downstream.worker);
     let activity = Arc::clone(&downstream.activity);
+    let stream = Strict::new(stream, Arc::clone(&activity), limits.header_bytes);
     let service = service_fn(move |request| handle(Rc::clone(&downstream), Box::new(request)));
     let connection = http1::Builder::new()
         // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
