@@ -10,7 +10,8 @@ fn main() {
 }
 
 /// What a load generator sends.
-const SHORT: &str = "GET /index.html HTTP/1.1\r\nHost: portal.example.com\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n";
+const SHORT: &str =
+    "GET /index.html HTTP/1.1\r\nHost: portal.example.com\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n";
 
 /// What a browser sends.
 const BROWSER: &str = "GET /account/settings?tab=security HTTP/1.1\r\nHost: portal.example.com\r\n\
@@ -24,7 +25,7 @@ const FORM: &str = "POST /login HTTP/1.1\r\nHost: portal.example.com\r\nContent-
 const CHUNKED: &str = "POST /upload HTTP/1.1\r\nHost: portal.example.com\r\nTransfer-Encoding: chunked\r\n\r\n\
     10\r\n0123456789abcdef\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n";
 
-#[divan::bench(args = [("short", SHORT), ("browser", BROWSER), ("form", FORM), ("chunked", CHUNKED)].map(Named))]
+#[divan::bench(args = [("short", SHORT), ("browser", BROWSER), ("form", FORM), ("chunked", CHUNKED)].map(Named), sample_size = 1000)]
 fn a_request(bencher: Bencher<'_, '_>, request: &Named) {
     let bytes = request.0.1.as_bytes();
     let mut checker = Checker::new(32 * 1024);
@@ -32,7 +33,7 @@ fn a_request(bencher: Bencher<'_, '_>, request: &Named) {
 }
 
 /// A head that comes in two pieces, cut inside of a line.
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_request_in_two_reads(bencher: Bencher<'_, '_>) {
     let (first, second) = BROWSER.as_bytes().split_at(BROWSER.len() / 2);
     let mut checker = Checker::new(32 * 1024);

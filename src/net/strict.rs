@@ -77,7 +77,8 @@ impl<T> Strict<T> {
             Ok(judged) if judged == read.len() => {}
             Ok(judged) => {
                 let rest = Bytes::copy_from_slice(&read[judged..]);
-                self.held = if self.held.is_empty() { rest } else { [rest, self.held.clone()].concat().into() };
+                self.held =
+                    if self.held.is_empty() { rest } else { [rest, self.held.clone()].concat().into() };
                 buffer.set_filled(before + judged);
             }
             Err(Refused { passes, fault }) => {

@@ -123,6 +123,18 @@ impl Checker {
                 Place::Refused(fault) => return Err(Refused { passes: at, fault: *fault }),
                 Place::Before(_) | Place::Head | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
                     let rest = &bytes[at..];
+                    if self.place == Place::Head && self.begun.is_empty() {
+                        if rest.starts_with(b"\r\n") {
+                            self.end_head().map_err(|fault| self.refuse(at, fault))?;
+                            at += 2;
+                            continue;
+                        }
+                        if let Some((field, length)) = line::plain_field(rest) {
+                            self.hear(field).map_err(|fault| self.refuse(at, fault))?;
+                            at += length;
+                            continue;
+                        }
+                    }
                     let Some(end) = memchr::memchr(b'\n', rest) else {
                         self.keep(rest).map_err(|fault| self.refuse(at, fault))?;
                         return Ok(bytes.len());
@@ -185,7 +197,7 @@ impl Checker {
         };
         match self.place {
             Place::Head if line.is_empty() => self.end_head(),
-            Place::Head => self.field(line),
+            Place::Head => self.hear(line::field(line)?),
             Place::Before(empty) if line.is_empty() => {
                 self.place = Place::Before(empty + 1);
                 if empty < MOST_EMPTY_LINES { Ok(()) } else { Err(Fault::EmptyLines) }
@@ -218,14 +230,17 @@ impl Checker {
                 }
             },
             // No lines.
-            Place::Body(_) | Place::Chunk(_) | Place::Undecided | Place::TooLarge | Place::Refused(_) => Ok(()),
+            Place::Body(_) | Place::Chunk(_) | Place::Undecided | Place::TooLarge | Place::Refused(_) => {
+                Ok(())
+            }
         }
     }
 
+    /// Takes in what a field of the head says.
     #[inline]
-    fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+    fn hear(&mut self, field: Field<'_>) -> Result<(), Fault> {
         let head = &mut self.head;
-        match line::field(line)? {
+        match field {
             Field::Other(_) => {}
             Field::Host(_) if head.has_host => return Err(Fault::SecondHost),
             Field::Host(host) => {

@@ -51,9 +51,10 @@ pub(super) fn request_line(line: &[u8]) -> Result<RequestLine, Fault> {
 }
 
 fn target(method: &[u8], target: &[u8]) -> Result<(), Fault> {
-    // Without a branch per byte, so that the compiler takes many at a time.
-    let is_visible = |byte: u8| (0x21..=0x7e).contains(&byte) && byte != b'#';
-    if !target.iter().fold(true, |all, byte| all & is_visible(*byte)) {
+    let (words, rest) = target.as_chunks::<8>();
+    let mut last = [b'/'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    if words.iter().chain([&last]).any(|word| !is_target_word(u64::from_le_bytes(*word))) {
         return Err(Fault::TargetByte);
     }
     // RFC 9112 3.2.3: CONNECT asks for a forward proxy, which this is not.
@@ -93,19 +94,41 @@ pub(super) enum Field<'l> {
     Other(&'l [u8]),
 }
 
-/// Judges a field line (RFC 9112 5). Every line that every client sends comes by here: no second look is taken at
-/// one whose name's length and first letter are nothing to us.
+/// Reads a field line and its line end off the front of what came, and says how long they are. `None` where there
+/// is a doubt, or not the whole line: then [`field`] judges, line by line. Every line of every request comes by here,
+/// so it looks at each byte once.
 #[inline]
+pub(super) fn plain_field(bytes: &[u8]) -> Option<(Field<'_>, usize)> {
+    let name = token_length(bytes);
+    if name == 0 || bytes.get(name) != Some(&b':') {
+        return None;
+    }
+    let value = &bytes[name + 1..];
+    // What is no part of a value ends it, and a line ends with CRLF alone.
+    let end = control_in(value)?;
+    if value.get(end..end + 2) != Some(b"\r\n") {
+        return None;
+    }
+    Some((meaning(&bytes[..name], &value[..end]).ok()?, name + 1 + end + 2))
+}
+
+/// Judges a field line (RFC 9112 5).
 pub(super) fn field(line: &[u8]) -> Result<Field<'_>, Fault> {
     let length = token_length(line);
     if length == 0 || line.get(length) != Some(&b':') {
         return Err(bad_name(line, length));
     }
     let (name, value) = (&line[..length], &line[length + 1..]);
-    if has_control(value) {
+    if control_in(value).is_some() {
         return Err(if value.contains(&b'\r') { Fault::BareCr } else { Fault::ControlByte });
     }
-    match (length, name[0] | 0x20) {
+    meaning(name, value)
+}
+
+/// What a field means for us: of most, the name's length and first letter say that it means nothing.
+#[inline]
+fn meaning<'l>(name: &'l [u8], value: &'l [u8]) -> Result<Field<'l>, Fault> {
+    match (name.len(), name[0] | 0x20) {
         (4, b'h') if name.eq_ignore_ascii_case(b"host") => Ok(Field::Host(trim(value))),
         (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => Ok(Field::Upgrade),
         (14, b'c') if is_framing(name, b"content-length")? => {
@@ -156,13 +179,56 @@ fn content_length(value: &[u8]) -> Option<u64> {
     value.iter().try_fold(0, add).filter(|length| *length <= u64::MAX >> 1)
 }
 
-/// RFC 9110 5.5: what no field value holds. Blocks are looked at without a branch per byte, so that the compiler
-/// takes sixteen at a time.
-fn has_control(value: &[u8]) -> bool {
-    let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') | (*byte == 0x7f);
-    let (blocks, rest) = value.as_chunks::<16>();
-    blocks.iter().any(|block| block.iter().fold(false, |any, byte| any | is_control(byte)))
-        || rest.iter().any(is_control)
+/// Where the first byte is that no field value holds (RFC 9110 5.5): a control byte other than HTAB.
+#[inline]
+fn control_in(value: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(word) = value[at..].first_chunk::<8>() {
+        if let Some(found) = control_in_word(u64::from_le_bytes(*word)) {
+            at += found;
+            return if value[at] == b'\t' { control_behind_tab(value, at) } else { Some(at) };
+        }
+        at += 8;
+    }
+    value[at..].iter().position(is_control).map(|found| at + found)
+}
+
+/// Tabs are rare enough to go on byte by byte.
+#[cold]
+fn control_behind_tab(value: &[u8], tab: usize) -> Option<usize> {
+    value[tab..].iter().position(is_control).map(|found| tab + found)
+}
+
+const fn is_control(byte: &u8) -> bool {
+    (*byte < b' ' && *byte != b'\t') || *byte == 0x7f
+}
+
+/// The first of eight bytes that is below a space, or DEL.
+#[inline]
+const fn control_in_word(word: u64) -> Option<usize> {
+    let found = (below(word, 0x20) | equal(word, 0x7f)) & HIGH;
+    if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
+}
+
+/// Whether eight bytes are visible ASCII without `#`.
+#[inline]
+const fn is_target_word(word: u64) -> bool {
+    (below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | word) & HIGH == 0
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const HIGH: u64 = ONES * 0x80;
+
+/// Eight bytes looked at together: the first whose highest bit is set in what comes out is the first below a limit. The
+/// subtraction borrows from that bit where the byte is too small, unless it was set before. A borrow may disturb the
+/// bytes behind it, and never one before.
+const fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * limit as u64) & !word
+}
+
+/// As [`below`], the first that is equal.
+const fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * byte as u64), 1)
 }
 
 /// Most bytes of a chunk's size line, as for those of engines. RFC 9112 7.1.1 asks for a bound.
@@ -221,9 +287,9 @@ fn behind_quote(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         text = match text {
             [b'"', rest @ ..] => return Some(rest),
-            [b'\\', escaped, rest @ ..] if !has_control(&[*escaped]) => rest,
+            [b'\\', escaped, rest @ ..] if control_in(&[*escaped]).is_none() => rest,
             [b'\\', ..] | [] => return None,
-            [byte, rest @ ..] if !has_control(&[*byte]) => rest,
+            [byte, rest @ ..] if control_in(&[*byte]).is_none() => rest,
             [..] => return None,
         };
     }
@@ -256,4 +322,66 @@ pub(super) fn may_be_trailer(name: &[u8]) -> bool {
         "www-authenticate",
     ];
     !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bytes_at_once_are_judged_as_one_by_one() {
+        for byte in 0..=255 {
+            for at in 0..20 {
+                for around in [b'a', b' ', b'\t', 0x80, 0xff] {
+                    let mut value = [around; 20];
+                    value[at] = byte;
+                    assert_eq!(control_in(&value), value.iter().position(is_control), "{value:?}");
+                    // What stands behind one changes nothing.
+                    value[at..].fill(byte);
+                    assert_eq!(control_in(&value), value.iter().position(is_control), "{value:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_target_is_looked_at() {
+        for byte in 0..=255 {
+            for at in 1..20 {
+                let mut path = [b'/'; 20];
+                path[at] = byte;
+                let is_good = byte.is_ascii_graphic() && byte != b'#';
+                assert_eq!(target(b"GET", &path).is_ok(), is_good, "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_read_quickly_means_what_it_means_slowly() {
+        for line in [
+            "Host: a",
+            "content-length: 5",
+            "transfer-encoding: chunked",
+            "Upgrade: x",
+            "x: y\tz \u{e9}",
+            "x:",
+        ] {
+            let came = format!("{line}\r\nnext: line\r\n");
+            let (field_, length) = plain_field(came.as_bytes()).expect(line);
+            assert_eq!((Ok(field_), length), (field(line.as_bytes()), line.len() + 2), "{line}");
+        }
+        for doubtful in [
+            "x: y",
+            "x: y\r",
+            "x: y\n",
+            "x: y\rz\r\n",
+            "x: \0\r\n",
+            "x : y\r\n",
+            "\r\n",
+            ": y\r\n",
+            "content-length: +5\r\n",
+        ] {
+            assert_eq!(plain_field(doubtful.as_bytes()), None, "{doubtful:?}");
+        }
+    }
 }
