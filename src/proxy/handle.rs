@@ -204,8 +204,7 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
         // RFC 9112 3.2.2: the authority of an absolute-form target replaces whatever Host says.
         let host = HeaderValue::from_str(authority.as_str());
         parts.headers.insert(HOST, host.map_err(|_| ProxyError::Malformed("bad authority"))?);
-        let target = parts.uri.path_and_query().cloned();
-        parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+        parts.uri = origin_form(&parts.uri)?;
     }
     let mut lines = parts.headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
@@ -215,6 +214,18 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
             view.snapshot.hosts.default().ok_or(ProxyError::Misdirected)
         }
         (None, _) => Err(ProxyError::Malformed("no Host")),
+    }
+}
+
+/// The target as its own server gets it (RFC 9112 3.2.1): an absolute path, which `http` writes but does not hold where a query follows
+/// the authority.
+fn origin_form(uri: &Uri) -> Result<Uri, ProxyError> {
+    match uri.path_and_query() {
+        None => Ok(Uri::from_static("/")),
+        Some(target) if target.as_str().starts_with('?') => {
+            Uri::try_from(target.to_string()).map_err(|_| ProxyError::Malformed("bad target"))
+        }
+        Some(target) => Ok(Uri::from(target.clone())),
     }
 }
 

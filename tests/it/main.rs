@@ -8,6 +8,7 @@ mod config;
 mod faults;
 mod flows;
 mod forward;
+mod hostile;
 mod operators;
 mod reload;
 mod shutdown;
