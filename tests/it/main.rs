@@ -9,6 +9,7 @@ mod faults;
 mod flows;
 mod forward;
 mod hostile;
+mod leftovers;
 mod operators;
 mod reload;
 mod shutdown;
