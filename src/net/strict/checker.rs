@@ -4,6 +4,7 @@
 //! judged**. What reads behind us acts on a head, a chunk's size or a trailer section only when its line has ended, so it
 //! never acts on one that is at fault; and as long as nothing is at fault, it sees the same messages as we do.
 
+use crate::decide::headers::is_forbidden_trailer;
 use crate::net::strict::fault::Fault;
 use crate::net::strict::line::{self, Field, MOST_SIZE_LINE};
 
@@ -224,7 +225,7 @@ impl Checker {
             }
             Place::Trailers if line.len() > self.most_bytes => Err(Fault::LineTooLong),
             Place::Trailers => match line::field(line)? {
-                Field::Other(name) if line::may_be_trailer(name) => Ok(()),
+                Field::Other(name) if !is_forbidden_trailer(name) => Ok(()),
                 Field::Other(_) | Field::Host(_) | Field::Length(_) | Field::Coding | Field::Upgrade => {
                     Err(Fault::Trailer)
                 }

@@ -295,35 +295,6 @@ fn behind_quote(mut text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// RFC 9110 6.5.1: fields of framing, routing, authentication and content have no place behind the body. An engine
-/// that merges trailers into headers would believe them.
-pub(super) fn may_be_trailer(name: &[u8]) -> bool {
-    const NEVER: [&str; 21] = [
-        "authorization",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "cookie",
-        "expect",
-        "host",
-        "keep-alive",
-        "max-forwards",
-        "proxy-authorization",
-        "proxy-connection",
-        "range",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "www-authenticate",
-    ];
-    !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
