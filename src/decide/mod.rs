@@ -12,6 +12,7 @@ pub mod seal;
 pub mod ticket;
 pub mod cookies;
 pub mod target;
+pub mod path;
 pub mod pattern;
 pub mod matcher;
 pub mod workflow;
