@@ -8,7 +8,8 @@
 use cutover::decide::answer::AnswerFacts;
 use cutover::decide::cookies::{PLAIN, set_lines};
 use cutover::decide::evacuate::SignOut;
-use cutover::decide::pattern::{Pattern, normalise};
+use cutover::decide::path::normalise;
+use cutover::decide::pattern::Pattern;
 use cutover::decide::ticket::{Sealer, SigningKey};
 use cutover::decide::workflow::{Landing, LandingEngine, PinLimits, Table, Workflow};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};

@@ -4,7 +4,8 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::decide::cookies;
-use crate::decide::pattern::{Pattern, normalise};
+use crate::decide::path::normalise;
+use crate::decide::pattern::Pattern;
 use crate::decide::workflow::parameter;
 
 /// What an answer must look like to end a flow: everything that is said must hold.

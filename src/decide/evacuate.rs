@@ -16,7 +16,7 @@ use crate::decide::decision::{Decision, Question, Reason, Rules, SessionState, S
 use crate::decide::engine::Engine;
 use crate::decide::flow::{FlowPin, Flows};
 use crate::decide::journey::{Entry, is_prefetch};
-use crate::decide::pattern::normalise;
+use crate::decide::path::normalise;
 use crate::decide::ticket::{SessionPin, Ticket};
 
 /// An order: whoever was pinned to this engine until then is moved.

@@ -13,6 +13,7 @@ pub mod ticket;
 pub mod recall;
 pub mod cookies;
 pub mod target;
+pub mod path;
 pub mod pattern;
 pub mod matcher;
 pub mod workflow;

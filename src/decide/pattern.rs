@@ -3,13 +3,12 @@
 //! A pattern is whole segments: `/login` never matches `/login-help`. `*` stands for one segment or a part of one,
 //! `**` for any number of segments, none included, `{a,b}` for either.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use http::Method;
-use percent_encoding::percent_decode_str;
 
 use crate::decide::matcher::Matcher;
+use crate::decide::path::normalise;
 
 /// A pattern that cannot be one.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -198,59 +197,6 @@ fn segments(path: &str) -> Result<Vec<Segment>, PatternError> {
             literal => Ok(Segment::Literal(literal.into())),
         })
         .collect()
-}
-
-/// A path in the one spelling that is matched: decoded, ASCII letters in lower case, without empty segments, dot
-/// segments (RFC 3986 5.2.4), path parameters or a slash at the end. Engines differ in what they forgive; here
-/// every spelling that one of them could take for a path is that path. What is forwarded stays as it came.
-pub fn normalise(path: &str) -> Cow<'_, str> {
-    if is_plain(path) {
-        return Cow::Borrowed(path);
-    }
-    let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in decoded.split(['/', '\\']) {
-        let segment = segment.split([';', '\0']).next().unwrap_or_default();
-        match segment {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
-            other => kept.push(other),
-        }
-    }
-    Cow::Owned(format!("/{}", kept.join("/")).to_ascii_lowercase())
-}
-
-/// Most paths are as they should be, and one look says so.
-fn is_plain(path: &str) -> bool {
-    const PLAIN: u8 = 0;
-    const POINT: u8 = 1;
-    const SLASH: u8 = 2;
-    const ODD: u8 = 4;
-    // One look-up per byte: every request's path comes by here.
-    const KINDS: [u8; 256] = {
-        let mut kinds = [PLAIN; 256];
-        let mut byte = b'A';
-        while byte <= b'Z' {
-            kinds[byte as usize] = ODD;
-            byte += 1;
-        }
-        kinds[b'%' as usize] = ODD;
-        kinds[b';' as usize] = ODD;
-        kinds[b'\\' as usize] = ODD;
-        kinds[b'/' as usize] = SLASH;
-        kinds[b'.' as usize] = POINT;
-        kinds
-    };
-    let bytes = path.as_bytes();
-    let mut before = PLAIN;
-    for byte in bytes {
-        let kind = KINDS[usize::from(*byte)];
-        if kind == ODD || (before == SLASH && kind != PLAIN) {
-            return false;
-        }
-        before = kind;
-    }
-    bytes.first() == Some(&b'/') && (before != SLASH || bytes.len() == 1)
 }
 
 #[cfg(test)]

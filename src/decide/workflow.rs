@@ -11,7 +11,8 @@ use crate::decide::answer::{AnswerFacts, Ending, Target};
 use crate::decide::engine::Engine;
 use crate::decide::identify::is_named;
 use crate::decide::matcher::{Matcher, Rank};
-use crate::decide::pattern::{Methods, Pattern, normalise};
+use crate::decide::path::normalise;
+use crate::decide::pattern::{Methods, Pattern};
 use crate::decide::stage::Schedule;
 
 /// As many workflows fit into the sets of [`Place`].

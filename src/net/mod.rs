@@ -1,6 +1,6 @@
 //! The downstream side of sockets: listening, accepting, and noticing clients that stall.
 //!
-//! Nothing here knows HTTP beyond the bare status line that a stalled client gets.
+//! Nothing here knows HTTP, beyond the bare status line that a stalled client gets, and but for [`strict`].
 
 pub mod listener;
 pub mod doors;
@@ -10,7 +10,6 @@ pub mod stream;
 pub mod proxy_protocol;
 pub mod preface;
 pub mod strict;
-pub mod checked;
 pub mod frames;
 pub mod watched;
 pub mod crowd;

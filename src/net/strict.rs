@@ -1,281 +1,198 @@
-//! HTTP/1.1 as it came, read line by line before the parser sees it (RFC 9112).
+//! A reader under hyper that sees a client's messages as they came, and refuses what hyper forgives or forgets.
 //!
-//! The parser forgives, and what it forgives two readers may understand in two ways, which is how requests are
-//! smuggled: it takes `Content-Length` beside `Transfer-Encoding`, `chunked` twice, lines that end in a bare LF.
-//! Here is only what it forgives; what it refuses by itself, such as bad names and control bytes, is left to it. Where
-//! messages begin and end is followed exactly, also through bodies: a fault in a chunk is a fault of that request.
+//! hyper's parser is one of several that read a request on its way; where two of them differ about where it ends, a
+//! request can be hidden from one (request smuggling). Here everything is held to RFC 9112 before hyper sees it.
+//! [`checker`] decides, and is pure; this file reads.
+//!
+//! What is at fault is told to hyper in its own words: in place of the faulty line it gets bytes that it refuses wherever
+//! they stand. So a faulty head gets hyper's bare 400 behind all answers that are due before it, and a faulty body
+//! breaks off as any broken one does; and nothing that lies behind the fault is read.
 
+pub mod checker;
+pub mod fault;
 mod line;
 
-use crate::net::strict::line::{Line, chunk_size, coding, is_version_1_0, length};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-/// The longest line of framing that is a chunk's: its size, and extensions that nobody uses.
-const LONGEST_CHUNK_LINE: usize = 512;
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tracing::debug;
 
-/// Trailer sections as long as this are somebody playing; the parser would keep them whole.
-const LONGEST_TRAILERS: usize = 16 * 1024;
+use crate::net::activity::{Activity, Phase};
+use crate::net::strict::checker::{Checker, Refused};
 
-/// What broke the rules.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Fault {
-    /// RFC 9112 2.2: lines end in CR LF. A lone LF ends a line for some and not for others.
-    #[error("a line that does not end in CR LF")]
-    BareLf,
-    /// RFC 9112 2.2 lets a server ignore one empty line before a request. More are somebody playing.
-    #[error("empty lines before a request")]
-    EmptyLines,
-    /// RFC 9112 3.2: a target has no fragment. The parser would cut it off, and then two have read two targets.
-    #[error("a fragment in the target")]
-    Fragment,
-    /// RFC 9112 6.3: a message with both is an attack, or an error.
-    #[error("Content-Length beside Transfer-Encoding")]
-    TwoLengths,
-    /// RFC 9110 8.6: not a number of decimal digits, or more than one line of it.
-    #[error("a malformed or repeated Content-Length")]
-    Length,
-    /// RFC 9112 6.1: not exactly `chunked`, once.
-    #[error("a Transfer-Encoding that is not chunked")]
-    Coding,
-    /// RFC 9112 6.1: HTTP/1.0 has no transfer codings.
-    #[error("Transfer-Encoding from HTTP/1.0")]
-    OldCoding,
-    /// RFC 9112 7.1: no chunk size, or what follows it is no extension.
-    #[error("a malformed chunk size")]
-    ChunkSize,
-    /// RFC 9112 7.1: a chunk's data end in CR LF.
-    #[error("a chunk that does not end where it said")]
-    ChunkEnd,
-    /// Longer than any trailer section should be.
-    #[error("an endless trailer section")]
-    Trailers,
-}
+/// Bytes that hyper refuses in every place: NUL is no part of any line and no end of one, and where hyper does not
+/// care, inside of a chunk extension, it refuses LF. The empty line makes it look.
+const POISON: &[u8] = b"\0\n\r\n\r\n";
 
-/// Where in a message the next byte belongs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
-    /// Before a request line.
-    Start,
-    /// In the lines of a head, behind the first.
-    Head,
-    /// In a body of so many bytes more.
-    Body(u64),
-    /// In a line with a chunk's size.
-    ChunkSize,
-    /// In a chunk's data, of which so many bytes are to come.
-    Chunk(u64),
-    /// In the CR LF behind a chunk's data.
-    ChunkEnd,
-    /// In the lines behind the last chunk.
-    Trailers,
-}
+/// How long, and for how many bytes, a client that is still sending is listened to after our last word. Closing at
+/// once would reset the connection, and the client might never read why (RFC 9112 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
-/// How a head says that its body is framed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Framing {
-    is_1_0: bool,
-    length: Option<u64>,
-    is_chunked: bool,
-}
-
-/// Follows the requests of one connection.
+/// A client's connection whose bytes are judged before anybody acts on them.
 #[derive(Debug)]
-pub struct Strict {
-    place: Place,
-    framing: Framing,
-    /// The line that has begun.
-    line: Line,
-    /// Empty lines since the last message.
-    empty_lines: u8,
-    /// Bytes of the present trailer section.
-    trailers: usize,
+pub struct Strict<T> {
+    inner: T,
+    activity: Arc<Activity>,
+    checker: Checker,
+    /// What is left of [`POISON`], behind a fault.
+    poison: Option<&'static [u8]>,
+    /// What came behind a request that asks for another protocol, before it is known whether it is HTTP.
+    held: Bytes,
+    closing: Closing,
 }
 
-/// What became of some bytes.
+/// How far the end of a connection has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Fed {
-    /// So many of them may be handed on.
-    pub good: usize,
-    /// What is wrong behind them. Nothing more may be handed on: what would follow has no meaning.
-    pub fault: Option<Fault>,
+enum Closing {
+    NotYet,
+    /// Our side is closed, and the client may send so many bytes more.
+    Lingering(usize),
+    Done,
 }
 
-impl Default for Strict {
-    fn default() -> Self {
+impl<T> Strict<T> {
+    /// Judges what comes over a connection. `head_bytes` is what a head may have: of a larger one hyper must tell the
+    /// client, so that it must have the same limit.
+    pub const fn new(inner: T, activity: Arc<Activity>, head_bytes: usize) -> Self {
         Self {
-            place: Place::Start,
-            framing: Framing::default(),
-            line: Line::default(),
-            empty_lines: 0,
-            trailers: 0,
+            inner,
+            activity,
+            checker: Checker::new(head_bytes),
+            poison: None,
+            held: Bytes::new(),
+            closing: Closing::NotYet,
+        }
+    }
+
+    /// Judges what was read behind `before`, and takes back what hyper must not see.
+    fn judge(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let read = &buffer.filled()[before..];
+        match self.checker.feed(read) {
+            Ok(judged) if judged == read.len() => {}
+            Ok(judged) => {
+                let rest = Bytes::copy_from_slice(&read[judged..]);
+                self.held =
+                    if self.held.is_empty() { rest } else { [rest, self.held.clone()].concat().into() };
+                buffer.set_filled(before + judged);
+            }
+            Err(Refused { passes, fault }) => {
+                debug!(%fault, "malformed request refused");
+                buffer.set_filled(before + passes);
+                self.held = Bytes::new();
+                // There is room for one byte at least: that of the line end which is at fault.
+                self.poison = Some(pour(POISON, buffer));
+            }
         }
     }
 }
 
-impl Strict {
-    /// Looks at the next bytes of the connection. After a fault it must not be asked again.
-    pub fn feed(&mut self, bytes: &[u8]) -> Fed {
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            match self.place {
-                Place::Body(left) => {
-                    let here = left.min(rest.len() as u64);
-                    at += here as usize;
-                    self.place = if here == left { Place::Start } else { Place::Body(left - here) };
-                }
-                Place::Chunk(left) => {
-                    let here = left.min(rest.len() as u64);
-                    at += here as usize;
-                    self.place = if here == left { Place::ChunkEnd } else { Place::Chunk(left - here) };
-                }
-                Place::Start | Place::Head | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
-                    let Some(end) = memchr::memchr(b'\n', rest) else {
-                        let fault = self.part_of_a_line(rest).err();
-                        return Fed { good: if fault.is_some() { at } else { bytes.len() }, fault };
-                    };
-                    if let Err(fault) = self.line(&rest[..=end]) {
-                        return Fed { good: at, fault: Some(fault) };
-                    }
-                    at += end + 1;
-                }
+/// Puts in what there is room for, and gives back the rest.
+fn pour<'b>(bytes: &'b [u8], buffer: &mut ReadBuf<'_>) -> &'b [u8] {
+    let (fits, rest) = bytes.split_at(bytes.len().min(buffer.remaining()));
+    buffer.put_slice(fits);
+    rest
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Strict<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some(rest) = this.poison {
+            this.poison = Some(pour(rest, buffer));
+            return Poll::Ready(Ok(()));
+        }
+        let is_tunnel = this.activity.phase() == Phase::Tunnel;
+        if this.checker.is_undecided() && !is_tunnel {
+            // Idle: the exchange is over, and the protocol is still HTTP.
+            if this.activity.phase() == Phase::Idle {
+                this.checker.stays();
+            } else if !this.held.is_empty() {
+                // `poll_flush` wakes the task when that is known.
+                return Poll::Pending;
             }
         }
-        Fed { good: bytes.len(), fault: None }
-    }
-
-    /// Whether the next byte belongs to a body: then its request has begun already.
-    pub fn is_in_body(&self) -> bool {
-        match self.place {
-            Place::Start | Place::Head => false,
-            Place::Body(_) | Place::ChunkSize | Place::Chunk(_) | Place::ChunkEnd | Place::Trailers => true,
+        let before = buffer.filled().len();
+        if this.held.is_empty() {
+            ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
+        } else {
+            let rest = pour(&this.held, buffer).len();
+            this.held.advance(this.held.len() - rest);
         }
-    }
-
-    /// The beginning, or the middle, of a line.
-    fn part_of_a_line(&mut self, part: &[u8]) -> Result<(), Fault> {
-        self.line.push(part);
-        match self.place {
-            // Whatever is no CR LF is wrong at once.
-            Place::ChunkEnd if !b"\r".starts_with(self.line.start()) => Err(Fault::ChunkEnd),
-            Place::ChunkSize if self.line.length() > LONGEST_CHUNK_LINE => Err(Fault::ChunkSize),
-            Place::Start if memchr::memchr(b'#', part).is_some() => Err(Fault::Fragment),
-            Place::Trailers if self.trailers + self.line.length() > LONGEST_TRAILERS => Err(Fault::Trailers),
-            // The parser bounds heads.
-            Place::Start
-            | Place::Head
-            | Place::ChunkSize
-            | Place::ChunkEnd
-            | Place::Trailers
-            | Place::Body(_)
-            | Place::Chunk(_) => Ok(()),
+        if is_tunnel || buffer.filled().len() == before {
+            return Poll::Ready(Ok(()));
         }
-    }
-
-    /// The end of a line; all of it, unless some came before. `end` ends in LF.
-    fn line(&mut self, end: &[u8]) -> Result<(), Fault> {
-        if self.place == Place::Start && memchr::memchr(b'#', end).is_some() {
-            return Err(Fault::Fragment);
+        this.judge(buffer, before);
+        if buffer.filled().len() == before {
+            // All of it waits for the answer; to hyper, nothing would be the end.
+            return Poll::Pending;
         }
-        if self.line.length() == 0 {
-            return self.whole_line(end, end);
-        }
-        self.line.push(end);
-        let line = std::mem::take(&mut self.line);
-        self.whole_line(line.start(), line.end())
-    }
-
-    /// A line, by its start and its end, which for all but very long ones are the same.
-    fn whole_line(&mut self, start: &[u8], end: &[u8]) -> Result<(), Fault> {
-        if !end.ends_with(b"\r\n") {
-            return Err(if self.place == Place::ChunkEnd { Fault::ChunkEnd } else { Fault::BareLf });
-        }
-        let is_empty = start == b"\r\n";
-        match self.place {
-            Place::Start if is_empty => {
-                self.empty_lines += 1;
-                if self.empty_lines > 1 {
-                    return Err(Fault::EmptyLines);
-                }
-            }
-            Place::Start => {
-                self.framing = Framing { is_1_0: is_version_1_0(end), ..Framing::default() };
-                self.place = Place::Head;
-            }
-            Place::Head if is_empty => self.place = self.body(),
-            Place::Head => self.framing.note(&start[..start.len().min(line::START)])?,
-            Place::ChunkSize => {
-                self.place = match chunk_size(start).filter(|_| start.len() <= LONGEST_CHUNK_LINE) {
-                    None => return Err(Fault::ChunkSize),
-                    Some(0) => {
-                        self.trailers = 0;
-                        Place::Trailers
-                    }
-                    Some(size) => Place::Chunk(size),
-                }
-            }
-            Place::ChunkEnd if is_empty => self.place = Place::ChunkSize,
-            Place::ChunkEnd => return Err(Fault::ChunkEnd),
-            Place::Trailers if is_empty => self.begin(),
-            Place::Trailers => {
-                self.trailers += start.len();
-                if self.trailers > LONGEST_TRAILERS {
-                    return Err(Fault::Trailers);
-                }
-            }
-            Place::Body(_) | Place::Chunk(_) => {}
-        }
-        Ok(())
-    }
-
-    /// What follows the head that is whole now.
-    fn body(&mut self) -> Place {
-        self.empty_lines = 0;
-        match self.framing {
-            Framing { is_chunked: true, .. } => Place::ChunkSize,
-            Framing { length: Some(length @ 1..), .. } => Place::Body(length),
-            Framing { .. } => Place::Start,
-        }
-    }
-
-    fn begin(&mut self) {
-        self.place = Place::Start;
-        self.empty_lines = 0;
+        Poll::Ready(Ok(()))
     }
 }
 
-impl Framing {
-    /// Takes note of a header line, or as much of its start as is kept. White space in or before a name is refused by
-    /// the parser, so that no other spelling of these two gets past it.
-    fn note(&mut self, line: &[u8]) -> Result<(), Fault> {
-        match line.first() {
-            Some(b'c' | b'C') => {
-                let Some(value) = line::value_of(line, b"content-length") else { return Ok(()) };
-                if self.is_chunked {
-                    return Err(Fault::TwoLengths);
-                }
-                if self.length.is_some() {
-                    return Err(Fault::Length);
-                }
-                self.length = Some(length(value).ok_or(Fault::Length)?);
-            }
-            Some(b't' | b'T') => {
-                let Some(value) = line::value_of(line, b"transfer-encoding") else { return Ok(()) };
-                if self.is_1_0 {
-                    return Err(Fault::OldCoding);
-                }
-                if self.length.is_some() {
-                    return Err(Fault::TwoLengths);
-                }
-                if self.is_chunked || !coding(value) {
-                    return Err(Fault::Coding);
-                }
-                self.is_chunked = true;
-            }
-            Some(_) | None => {}
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.held.is_empty() && self.activity.phase() == Phase::Idle {
+            // The answer is through: what was held back can be read now, and nothing else would say so.
+            context.waker().wake_by_ref();
         }
-        Ok(())
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.closing == Closing::NotYet {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
+            let is_sending = !this.checker.is_between_messages() || !this.held.is_empty();
+            this.closing = if is_sending && this.activity.phase() != Phase::Tunnel {
+                this.activity.set_exchange_deadline(None);
+                this.activity.set_step_deadline(Some(LINGER));
+                Closing::Lingering(LINGER_BYTES)
+            } else {
+                Closing::Done
+            };
+        }
+        // What comes now is nobody's: not judged, not kept.
+        let mut nowhere = [0; 8 * 1024];
+        while let Closing::Lingering(left) = this.closing {
+            let mut buffer = ReadBuf::new(&mut nowhere);
+            let is_over = match Pin::new(&mut this.inner).poll_read(context, &mut buffer) {
+                Poll::Pending if this.activity.stall().is_none() => return Poll::Pending,
+                Poll::Pending | Poll::Ready(Err(_)) => true,
+                Poll::Ready(Ok(())) => buffer.filled().is_empty(),
+            };
+            let left = left.saturating_sub(buffer.filled().len());
+            this.closing = if is_over || left == 0 { Closing::Done } else { Closing::Lingering(left) };
+        }
+        Poll::Ready(Ok(()))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -278,9 +278,20 @@ fn take_authority(parts: &mut Parts) -> Result<(), ProxyError> {
     }
     let host = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     parts.headers.insert(HOST, host.ok_or(ProxyError::Malformed("bad authority"))?);
-    let target = parts.uri.path_and_query().cloned();
-    parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    parts.uri = origin_form(&parts.uri)?;
     Ok(())
+}
+
+/// The target as its own server gets it (RFC 9112 3.2.1): an absolute path, which `http` writes but does not hold where a query follows
+/// the authority.
+fn origin_form(uri: &Uri) -> Result<Uri, ProxyError> {
+    match uri.path_and_query() {
+        None => Ok(Uri::from_static("/")),
+        Some(target) if target.as_str().starts_with('?') => {
+            Uri::try_from(target.to_string()).map_err(|_| ProxyError::Malformed("bad target"))
+        }
+        Some(target) => Ok(Uri::from(target.clone())),
+    }
 }
 
 /// An HTTP/1.0 client may name no host, but what engines get is HTTP/1.1 (RFC 9112 3.2): it names theirs.

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::model::Limits;
 use crate::net::activity::Stall;
-use crate::net::checked::Checked;
 use crate::net::stream::{Stalled, Stream};
+use crate::net::strict::Strict;
 use crate::proxy::conn::Downstream;
 use crate::proxy::handle::handle;
 use crate::proxy::panic;
@@ -31,6 +31,7 @@ where
 {
     let worker = Rc::clone(&downstream.worker);
     let activity = Arc::clone(&downstream.activity);
+    let stream = Strict::new(stream, Arc::clone(&activity), limits.header_bytes);
     let service = service_fn({
         let downstream = Rc::clone(&downstream);
         move |request| handle(Rc::clone(&downstream), None, Box::new(request))
@@ -44,7 +45,7 @@ where
         .max_headers(limits.headers)
         // Ours is `Activity`: hyper's timer would cost two timer operations per request.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(Checked::new(stream)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     // What panics outside a request, in a body for one, ends its connection and nothing else.

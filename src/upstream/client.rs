@@ -22,10 +22,11 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::io::poll_read_buf;
 
+use crate::decide::headers::{may_be_trailer, strip_trailers};
 use crate::decide::retry::Progress;
 use crate::telemetry::kinds::ConnectionState;
 use crate::upstream::error::{AnswerError, UpstreamError};
-use crate::upstream::framing::{Framing, Part};
+use crate::upstream::framing::{Framing, Part, check_interim};
 use crate::upstream::head::{Malformed, RequestHead, ResponseHead, read_response, write_request};
 use crate::upstream::pool::WorkerEndpoint;
 use crate::upstream::upload::{Upload, UploadError};
@@ -35,6 +36,9 @@ const SMALL_READ: usize = 8 * 1024;
 
 /// The largest piece. Larger ones do not make downloads faster on loopback, and every connection may hold one.
 const LARGE_READ: usize = 64 * 1024;
+
+/// Most interim responses before a final one. They cost the engine nothing, and a client waits behind them.
+const MOST_INTERIM: u32 = 64;
 
 /// What a request body's error becomes on its way through here.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -194,7 +198,11 @@ impl Connection {
                 let Some(head) = read_response(&self.inbox)? else { break };
                 self.inbox.advance(head.length);
                 if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+                    check_interim(&head)?;
                     *interim += 1;
+                    if *interim > MOST_INTERIM {
+                        return Poll::Ready(Err(Malformed("too many interim responses").into()));
+                    }
                     continue;
                 }
                 return Poll::Ready(Ok(head));
@@ -330,7 +338,9 @@ where
         loop {
             match self.framing.take(&mut connection.inbox)? {
                 Part::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
-                Part::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
+                Part::Trailers(trailers) => {
+                    return Poll::Ready(Ok(Some(Frame::trailers(strip_trailers(trailers)))));
+                }
                 Part::End => return Poll::Ready(Ok(None)),
                 Part::More => {}
             }
@@ -374,38 +384,6 @@ where
             Framing::Chunked(_) | Framing::UntilClose => SizeHint::default(),
         }
     }
-}
-
-/// RFC 9110 6.5.1: framing, routing, authentication and request modifiers have no place in trailers; nor has what
-/// only we may write. An engine that merges trailers into headers would believe them.
-fn may_be_trailer(name: &http::HeaderName) -> bool {
-    const NEVER: [&str; 20] = [
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "cookie",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "range",
-        "set-cookie",
-        "te",
-        "trailer",
-        "traceparent",
-        "transfer-encoding",
-        "upgrade",
-        "x-request-id",
-    ];
-    let name = name.as_str();
-    !NEVER.contains(&name)
-        && !name.starts_with("x-forwarded")
-        && !name.starts_with("cutover")
-        && !name.contains('_')
 }
 
 /// Names of the header lines that the sender says its trailers will have.

@@ -4,7 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use crate::upstream::head::{Malformed, read_trailers};
+use crate::upstream::head::{Malformed, ResponseHead, read_trailers};
 
 /// How the rest of a body is told from what follows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,6 +69,9 @@ impl Framing {
         }
         if codings > 0 && length.is_some() {
             return Err(Malformed("both Content-Length and Transfer-Encoding"));
+        }
+        if status.is_informational() && (codings > 0 || length.is_some()) {
+            return Err(FRAMED_INTERIM);
         }
         if *method == Method::HEAD
             || status.is_informational()
@@ -161,6 +164,15 @@ impl Chunks {
     }
 }
 
+/// RFC 9112 6.1 and RFC 9110 8.6: a 1xx has no body, and no line that says otherwise.
+const FRAMED_INTERIM: Malformed = Malformed("an interim response with a body");
+
+/// Refuses an interim response after which a reader could take what follows for its body.
+pub fn check_interim(head: &ResponseHead) -> Result<(), Malformed> {
+    let is_framed = head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
+    if is_framed { Err(FRAMED_INTERIM) } else { Ok(()) }
+}
+
 /// The size in a size line without its line feed: hexadecimal digits, then nothing or an extension that we do
 /// not know and may ignore (RFC 9112 7.1.1).
 fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
@@ -179,20 +191,19 @@ fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     u64::from_str_radix(digits, 16).map_err(|_| BAD)
 }
 
-/// The values of a `Content-Length` line, which must agree with each other and with those of other lines (RFC 9112
-/// 6.3, RFC 9110 8.6).
-fn read_length(line: &[u8], found: &mut Option<u64>) -> Result<(), Malformed> {
+/// The value of the one `Content-Length` line (RFC 9110 8.6). Repeated ones could be merged when they are equal; whoever
+/// gets them behind us might not look.
+fn read_length(value: &[u8], found: &mut Option<u64>) -> Result<(), Malformed> {
     const BAD: Malformed = Malformed("bad Content-Length");
-    for value in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-            return Err(BAD);
-        }
-        let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()).ok_or(BAD)?;
-        if found.is_some_and(|found| found != length) {
-            return Err(Malformed("differing Content-Length"));
-        }
-        *found = Some(length);
+    if found.is_some() {
+        return Err(Malformed("more than one Content-Length"));
     }
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(BAD);
+    }
+    let length: Option<u64> = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+    // Beyond 63 bits a client's signed number would be negative.
+    *found = Some(length.filter(|length| *length <= u64::MAX >> 1).ok_or(BAD)?);
     Ok(())
 }
 
@@ -234,13 +245,17 @@ mod tests {
     fn the_head_says_where_the_body_ends_or_nobody_is_believed() {
         assert_eq!(framing(&[]), Ok(Framing::UntilClose));
         assert_eq!(framing(&[("content-length", "5")]), Ok(Framing::Length(5)));
-        assert_eq!(framing(&[("content-length", "5"), ("content-length", "5, 5")]), Ok(Framing::Length(5)));
+        assert_eq!(framing(&[("content-length", "05")]), Ok(Framing::Length(5)));
         assert_eq!(framing(&[("transfer-encoding", "Chunked")]), Ok(Framing::Chunked(Chunks::Size)));
         for lines in [
             &[("content-length", "5"), ("content-length", "6")][..],
+            &[("content-length", "5"), ("content-length", "5")],
+            &[("content-length", "5, 5")],
+            &[("content-length", "5 ")],
             &[("content-length", "+5")],
             &[("content-length", "")],
             &[("content-length", "99999999999999999999")],
+            &[("content-length", "9223372036854775808")],
             &[("content-length", "5"), ("transfer-encoding", "chunked")],
             &[("transfer-encoding", "gzip, chunked")],
             &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
@@ -251,6 +266,9 @@ mod tests {
         let chunked = [("transfer-encoding", "chunked")];
         assert!(framing_of(Method::GET, StatusCode::OK, Version::HTTP_10, &chunked).is_err());
         let sized = [("content-length", "5")];
+        let switch =
+            |lines| framing_of(Method::GET, StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11, lines);
+        assert!(switch(&sized).is_err() && switch(&chunked).is_err() && switch(&[]).is_ok());
         for (method, status) in [
             (Method::HEAD, StatusCode::OK),
             (Method::GET, StatusCode::NO_CONTENT),
@@ -302,6 +320,10 @@ mod tests {
             b"5\r\nhello!\r\n",
             b"11111111111111111\r\n",
             b"0\r\nbad trailer\r\n\r\n",
+            b"0\r\nx: y\n\r\n",
+            b"0\r\nx: y\r\n\n",
+            b"0\r\n\n",
+            b"0\r\nx: \0\r\n\r\n",
         ] {
             assert!(decode(coded, coded.len()).is_err(), "{:?}", String::from_utf8_lossy(coded));
         }

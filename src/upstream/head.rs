@@ -108,6 +108,10 @@ pub struct ResponseHead {
 
 /// Reads a response head from the start of `bytes`. `None` when more bytes are needed.
 pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
+    // The parser skips empty lines in front, of which a response has none.
+    if bytes.first().is_some_and(|first| *first != b'H') {
+        return Err(Malformed("not a response head"));
+    }
     let mut lines = [const { std::mem::MaybeUninit::uninit() }; MOST_LINES];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -126,6 +130,9 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
         Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header lines")),
         Err(_) => return Err(Malformed("not a response head")),
     };
+    if has_bare_line_end(&bytes[..length]) {
+        return Err(BARE_LINE_END);
+    }
     let code = response.code.ok_or(Malformed("no status"))?;
     let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let mut said = Said::default();
@@ -147,6 +154,9 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
 pub fn read_trailers(bytes: &[u8]) -> Result<Option<(HeaderMap, usize)>, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
     match httparse::parse_headers(bytes, &mut lines) {
+        Ok(httparse::Status::Complete((length, _))) if has_bare_line_end(&bytes[..length]) => {
+            Err(BARE_LINE_END)
+        }
         Ok(httparse::Status::Complete((length, lines))) if length <= MOST_BYTES => {
             Ok(Some((header_map(&bytes[..length], lines, |_, _| true)?, length)))
         }
@@ -155,6 +165,14 @@ pub fn read_trailers(bytes: &[u8]) -> Result<Option<(HeaderMap, usize)>, Malform
         Ok(httparse::Status::Partial) => Ok(None),
         Err(_) => Err(Malformed("bad trailers")),
     }
+}
+
+const BARE_LINE_END: Malformed = Malformed("a line ends in LF without CR");
+
+/// RFC 9112 2.2 lets a recipient take LF alone for a line end. An engine that writes what it was told into a header then
+/// lets its users write headers; so here it is none.
+fn has_bare_line_end(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
 }
 
 /// The lines that `keep` wants. Their values are slices of one copy of the head, so that the buffer it was read into
@@ -267,6 +285,27 @@ mod tests {
             b"HTTP/1.1 200 OK\r\na: 1\r\n folded\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nname : 1\r\n\r\n",
             b"HTTP/1.1 200 OK\r\na: \0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: b\nset-cookie: c\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: b\rset-cookie: c\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: b\r\n\n",
+            b"HTTP/1.1 200 OK\na: b\r\n\r\n",
+            b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+            b"\nHTTP/1.1 200 OK\r\n\r\n",
+            b" HTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1  200 OK\r\n\r\n",
+            b"HTTP/1.1\t200 OK\r\n\r\n",
+            b"HTTP/1.1 200OK\r\n\r\n",
+            b"HTTP/1.1 +20 OK\r\n\r\n",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 20\r\n\r\n",
+            b"http/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.2 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 O\0K\r\n\r\n",
+            b"HTTP/1.1 200 O\x1bK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n folded: a\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n: a\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\na: \x7f\r\n\r\n",
         ] {
             assert!(read_response(bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
         }

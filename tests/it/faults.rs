@@ -7,6 +7,7 @@ use crate::support::proxy::{list, pools};
 use crate::support::wire::Head;
 use crate::support::{Client, Engine, Proxy, eventually, portal};
 
+mod answers;
 mod clients;
 mod retries;
 

@@ -11,6 +11,7 @@ mod flows;
 mod forward;
 mod hostile;
 mod http2;
+mod leftovers;
 mod operators;
 mod reload;
 mod shutdown;

@@ -174,3 +174,32 @@ fn an_answer_of_ours_says_nothing_about_engines() {
         }
     }
 }
+
+#[test]
+fn no_spelling_of_a_path_dodges_its_workflow_and_the_engine_gets_it_as_it_came() {
+    let (classic, identity) = (Engine::answering("classic"), Engine::answering("identity"));
+    let workflow = "[apps.portal.workflows.sign-in]\nstart = [\"/login\"]\npercent = 100\n";
+    let proxy = Proxy::with(format!("{}{workflow}", portal("percent = 0", &classic, &identity)));
+    for spelling in [
+        "/login",
+        "/Login/",
+        "//login",
+        "/%6c%6fgin?a=%2f",
+        "/%u006cogin",
+        "/login;jsessionid=1",
+        "/login;%2f..%2fother",
+        "/other/..;/login",
+        "/other/%2e%2e%2flogin",
+        "/./login/.",
+        "/other\\..\\login",
+        "/login%00",
+        "/x/%5c..%5c..%5clogin//",
+    ] {
+        let reply = proxy.client().get(spelling).page();
+        assert_eq!(reply.text(), "identity", "{spelling}");
+        assert_eq!(identity.last().head.target(), spelling, "what is forwarded stays as it came");
+    }
+    for other in ["/login-help", "/login/x", "/log%2fin", "/login%3fa", "/%256cogin"] {
+        assert_eq!(proxy.client().get(other).page().text(), "classic", "{other}");
+    }
+}

@@ -9,6 +9,7 @@ mod hop;
 mod forwarded;
 mod ids;
 mod response;
+mod trailers;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,4 @@ pub use ids::{RequestId, X_REQUEST_ID, ensure_request_id, ensure_traceparent, tr
 pub use lines::Lines;
 pub use response::{set_our_cookie, strip_response};
 pub use seen::Seen;
+pub use trailers::{is_forbidden_trailer, may_be_trailer, strip_trailers};

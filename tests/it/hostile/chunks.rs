@@ -1,67 +1,97 @@
-//! Chunked bodies (RFC 9112 7.1).
+//! Chunks and trailers (RFC 9112 7.1, RFC 9110 6.5).
 
-use super::{Hostile, bad, odd};
+use super::{BodyRefused, Case, Expect, Passes, SMUGGLED, post};
 
-fn chunked(body: &str) -> String {
-    format!("POST /x HTTP/1.1\r\nhost: portal.example.com\r\ntransfer-encoding: chunked\r\n\r\n{body}")
+fn chunks(name: &'static str, body: &str, expect: Expect) -> Case {
+    post(name, "transfer-encoding: chunked", body, expect)
 }
 
-pub(crate) fn corpus() -> Vec<Hostile> {
-    let long = format!("3;{}\r\nabc\r\n0\r\n\r\n", "a".repeat(4096));
-    let trailers = format!("0\r\n{}\r\n", "x: y\r\n".repeat(4096));
-    let mut corpus: Vec<Hostile> = [
-        ("no size", "\r\nabc\r\n0\r\n\r\n"),
-        ("a size that is no number", "g\r\nabc\r\n0\r\n\r\n"),
-        ("a plus before the size", "+3\r\nabc\r\n0\r\n\r\n"),
-        ("a minus before the size", "-3\r\nabc\r\n0\r\n\r\n"),
-        ("0x before the size", "0x3\r\nabc\r\n0\r\n\r\n"),
-        ("a blank before the size", " 3\r\nabc\r\n0\r\n\r\n"),
-        ("a blank behind the size", "3 \r\nabc\r\n0\r\n\r\n"),
-        ("a tab behind the size", "3\t\r\nabc\r\n0\r\n\r\n"),
-        ("an underscore in the size", "0_3\r\nabc\r\n0\r\n\r\n"),
-        ("a size beyond 64 bits", "10000000000000003\r\nabc\r\n0\r\n\r\n"),
-        ("a size of sixteen digits", "8000000000000003\r\nabc\r\n0\r\n\r\n"),
-        ("a size behind many zeros", "00000000000000000000000000000003\r\nabc\r\n0\r\n\r\n"),
-        ("a size with a comma", "3,4\r\nabc\r\n0\r\n\r\n"),
-        ("a size in quotes", "\"3\"\r\nabc\r\n0\r\n\r\n"),
-        ("a size that ends in LF", "3\nabc\r\n0\r\n\r\n"),
-        ("a size that ends in CR", "3\rabc\r\n0\r\n\r\n"),
-        ("a size that ends in CR CR LF", "3\r\r\nabc\r\n0\r\n\r\n"),
-        ("an extension with LF", "3;a\nb\r\nabc\r\n0\r\n\r\n"),
-        ("an extension with CR", "3;a\rb\r\nabc\r\n0\r\n\r\n"),
-        ("an extension with NUL", "3;a\0\r\nabc\r\n0\r\n\r\n"),
-        ("an extension with a control byte", "3;a=\x7f\r\nabc\r\n0\r\n\r\n"),
-        ("an endless extension", &long),
-        ("data longer than its size", "3\r\nabcd\r\n0\r\n\r\n"),
-        ("data shorter than its size", "5\r\nabc\r\n0\r\n\r\n"),
-        ("data that end in LF", "3\r\nabc\n0\r\n\r\n"),
-        ("data that end in CR", "3\r\nabc\r0\r\n\r\n"),
-        ("data that end in nothing", "3\r\nabc0\r\n\r\n"),
-        ("data that end in two lines", "3\r\nabc\r\n\r\n0\r\n\r\n"),
-        ("a last chunk that ends in LF", "3\r\nabc\r\n0\n\r\n"),
-        ("a trailer that ends in LF", "0\r\nx: y\n\r\n"),
-        ("a trailer section that ends in LF", "0\r\nx: y\r\n\n"),
-        ("a trailer without a colon", "0\r\nnonsense\r\n\r\n"),
-        ("a trailer with a blank in its name", "0\r\nx y: z\r\n\r\n"),
-        ("a folded trailer", "0\r\nx: y\r\n z\r\n\r\n"),
-        ("a trailer with NUL", "0\r\nx: y\0\r\n\r\n"),
-        ("endless trailers", &trailers),
-    ]
-    .into_iter()
-    .map(|(name, body)| bad(name, chunked(body)))
-    .collect();
-    corpus.extend([
-        odd("an extension", chunked("3;a=b;c=\"d e\"\r\nabc\r\n0;last\r\n\r\n"), "POST /x"),
-        odd("a size in capitals with zeros", chunked("00A\r\nabcdeabcde\r\n000\r\n\r\n"), "POST /x"),
-        odd("data that look like chunks", chunked("7\r\n0\r\n\r\nGE\r\n0\r\n\r\n"), "POST /x"),
-        odd(
-            "data that look like a request",
-            chunked("13\r\nGET /y HTTP/1.1\r\n\r\n\r\n0\r\n\r\n"),
-            "POST /x",
+pub(super) fn cases() -> Vec<Case> {
+    let smuggled = |before: &str| format!("{before}{SMUGGLED}");
+    let mut cases = vec![
+        chunks("no size", "\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a plus", "+3\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a minus", "-3\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size below nothing", "-0\r\n\r\n", BodyRefused),
+        chunks("a size with 0x", "0x3\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with an h", "3h\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size of letters that are no digits", "g\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a space in front", " 3\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a space behind", "3 \r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a tab behind", "3\t\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size of two words", "3 3\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a comma", "3,3\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a separator", "1_0\r\n0123456789abcdef\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a point", "3.0\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size in quotes", "\"3\"\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size with a NUL", "3\0\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size in other digits", "\u{663}\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size beyond 64 bits", "10000000000000003\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size beyond 63 bits", "8000000000000000\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("a size that wraps around to 3", "f0000000000000003\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("zeros without end", &format!("{}3\r\nabc\r\n0\r\n\r\n", "0".repeat(100)), BodyRefused),
+        chunks("LF behind a size", "3\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("CR behind a size", "3\rabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("CR CR LF behind a size", "3\r\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("LF behind the data", "3\r\nabc\n0\r\n\r\n", BodyRefused),
+        chunks("CR behind the data", "3\r\nabc\r0\r\n\r\n", BodyRefused),
+        chunks("nothing behind the data", "3\r\nabc0\r\n\r\n", BodyRefused),
+        chunks("more data than the size", "3\r\nabcd\r\n0\r\n\r\n", BodyRefused),
+        chunks("less data than the size", "4\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("two line ends behind the data", "3\r\nabc\r\n\r\n0\r\n\r\n", BodyRefused),
+        chunks("LF behind the last size", "0\n\r\n", BodyRefused),
+        chunks("LF for the end", "0\r\n\n", BodyRefused),
+        chunks("CR for the end", "0\r\n\r\r\n\r\n", BodyRefused),
+        chunks("a second last chunk", "0\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension that hides a line end", "3;a\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension that hides a CR", "3;a\rb\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension in quotes that hides a line end", "3;a=\"\n\"\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension without a name", "3;\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension with a NUL", "3;a\0\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension without a value", "3;a=\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks("an extension without an end of its quotes", "3;a=\"b\r\nabc\r\n0\r\n\r\n", BodyRefused),
+        chunks(
+            "an extension without end",
+            &format!("3;{}\r\nabc\r\n0\r\n\r\n", "a".repeat(2000)),
+            BodyRefused,
         ),
-        odd("a trailer that names a length", chunked("0\r\ncontent-length: 9\r\n\r\n"), "POST /x"),
-        odd("a trailer that names a coding", chunked("0\r\ntransfer-encoding: chunked\r\n\r\n"), "POST /x"),
-        odd("a trailer that names a host", chunked("0\r\nhost: evil.example\r\n\r\n"), "POST /x"),
+        chunks("a length for a trailer", "0\r\ncontent-length: 52\r\n\r\n", BodyRefused),
+        chunks("a coding for a trailer", "0\r\ntransfer-encoding: chunked\r\n\r\n", BodyRefused),
+        chunks("a host for a trailer", "0\r\nhost: evil.test\r\n\r\n", BodyRefused),
+        chunks("a cookie for a trailer", "0\r\ncookie: a=b\r\n\r\n", BodyRefused),
+        chunks("a password for a trailer", "0\r\nAuthorization: Basic Og==\r\n\r\n", BodyRefused),
+        chunks("Connection for a trailer", "0\r\nconnection: close\r\n\r\n", BodyRefused),
+        chunks("an underscore in a trailer", "0\r\ncontent_length: 5\r\n\r\n", BodyRefused),
+        chunks("a folded trailer", "0\r\nx: a\r\n b\r\n\r\n", BodyRefused),
+        chunks("a trailer with a space before its colon", "0\r\nx : a\r\n\r\n", BodyRefused),
+        chunks("a trailer without a name", "0\r\n: a\r\n\r\n", BodyRefused),
+        chunks("a trailer with a NUL", "0\r\nx: a\0\r\n\r\n", BodyRefused),
+        chunks("a trailer with LF", "0\r\nx: a\n\r\n", BodyRefused),
+        chunks("a trailer with CR", "0\r\nx: a\rb\r\n\r\n", BodyRefused),
+        chunks(
+            "a trailer larger than a head",
+            &format!("0\r\nx: {}\r\n\r\n", "y".repeat(9 * 1024)),
+            BodyRefused,
+        ),
+        chunks("trailers without end", &format!("0\r\n{}\r\n", "x: y\r\n".repeat(2000)), BodyRefused),
+    ];
+    cases.extend([
+        chunks("a request for a trailer", &smuggled("0\r\n"), BodyRefused),
+        chunks("a request for a size", &smuggled("3\r\nabc\r\n"), BodyRefused),
+        chunks("a request behind a short chunk", &smuggled("2\r\nabc\r\n0\r\n\r\n"), BodyRefused),
+        // Odd, and allowed.
+        chunks("capitals and zeros", "00A\r\n0123456789\r\n0000\r\n\r\n", Passes("/hostile", "0123456789")),
+        chunks(
+            "good extensions",
+            "3;a;b=c;d=\"e\\\"f\" ; g\r\nabc\r\n0;h\r\n\r\n",
+            Passes("/hostile", "abc"),
+        ),
+        chunks(
+            "a trailer that nobody declared",
+            "3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n",
+            Passes("/hostile", "abc"),
+        ),
+        chunks("a request for data", &format!("34\r\n{SMUGGLED}\r\n0\r\n\r\n"), Passes("/hostile", SMUGGLED)),
     ]);
-    corpus
+    cases
 }

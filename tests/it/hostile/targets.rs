@@ -1,126 +1,127 @@
-//! Request targets and `Host` (RFC 9112 3.2, RFC 9110 7.2).
+//! Request lines (RFC 9112 2.2, 2.3 and 3).
 
-use super::{Due, Hostile, bad, odd};
+use super::{Case, Expect, Misdirected, Passes, Refused, TooLarge, case};
 
-const HOST: &str = "host: portal.example.com\r\n";
-
-fn target(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\n{HOST}\r\n")
+fn line(name: &'static str, line: &str, expect: Expect) -> Case {
+    case(name, format!("{line}\r\nhost: portal.example.com\r\n\r\n"), expect)
 }
 
-fn hosts(lines: &str) -> String {
-    format!("GET /x HTTP/1.1\r\n{lines}\r\n")
-}
-
-fn misdirected(name: &'static str, bytes: String) -> Hostile {
-    Hostile { name, bytes: bytes.into_bytes(), due: Due::Answered(421) }
-}
-
-pub(crate) fn corpus() -> Vec<Hostile> {
-    let mut corpus: Vec<Hostile> = [
-        ("no target", ""),
-        ("a target without a slash", "x"),
-        ("a target that is a host", "portal.example.com"),
-        ("a target that is a host and a port", "portal.example.com:80"),
-        ("an asterisk for GET", "*"),
-        ("a space in the target", "/x y"),
-        ("NUL in the target", "/x\0"),
-        ("a control byte in the target", "/x\x01"),
-        ("DEL in the target", "/x\x7f"),
-        ("a tab in the target", "/x\ty"),
-        ("a bare CR in the target", "/x\ry"),
-        ("a bare LF in the target", "/x\ny"),
-        ("a fragment", "/x#y"),
-        ("a fragment in a query", "/x?a#y"),
-        ("user information in an absolute target", "http://user@portal.example.com/x"),
-        ("a password in an absolute target", "http://user:pass@portal.example.com/x"),
-        ("an absolute target without a host", "http:///x"),
-        ("an absolute target of another scheme", "ftp://portal.example.com/x"),
-        ("an absolute target of a file", "file:///etc/passwd"),
-        ("a target of a script", "javascript:alert(1)"),
-        ("a port beyond 16 bits", "http://portal.example.com:655360/x"),
-        ("a port of letters", "http://portal.example.com:http/x"),
-    ]
-    .into_iter()
-    .map(|(name, line)| bad(name, target(line)))
-    .collect();
-    corpus.extend(
-        [
-            ("no host", ""),
-            ("two equal hosts", "host: portal.example.com\r\nhost: portal.example.com\r\n"),
-            ("two differing hosts", "host: portal.example.com\r\nhost: evil.example\r\n"),
-            ("two hosts, in two cases", "host: portal.example.com\r\nHOST: evil.example\r\n"),
-            ("two hosts in one line", "host: portal.example.com, evil.example\r\n"),
-            ("two hosts with a comma alone", "host: portal.example.com,evil.example\r\n"),
-            ("two hosts with a space", "host: portal.example.com evil.example\r\n"),
-            ("an empty host", "host:\r\n"),
-            ("a host of blanks", "host:  \r\n"),
-            ("a host with a path", "host: portal.example.com/x\r\n"),
-            ("a host with a query", "host: portal.example.com?x\r\n"),
-            ("a host with a fragment", "host: portal.example.com#x\r\n"),
-            ("a host with a backslash", "host: portal.example.com\\x\r\n"),
-            ("a host with a scheme", "host: http://portal.example.com\r\n"),
-            ("a host with user information", "host: user@portal.example.com\r\n"),
-            ("a host with an at sign behind", "host: portal.example.com@evil.example\r\n"),
-            ("a host with two ports", "host: portal.example.com:80:80\r\n"),
-            ("a host with a port of letters", "host: portal.example.com:x\r\n"),
-            ("a host with a signed port", "host: portal.example.com:+80\r\n"),
-            ("a host with a percent sign", "host: portal%2eexample.com\r\n"),
-            ("a host with an empty label", "host: portal..example.com\r\n"),
-            ("a host that begins with a dot", "host: .portal.example.com\r\n"),
-            ("a host that ends in two dots", "host: portal.example.com..\r\n"),
-            ("a host in quotes", "host: \"portal.example.com\"\r\n"),
-            ("a host beyond ASCII", "host: p\u{f6}rtal.example.com\r\n"),
-            ("a wildcard for a host", "host: *.example.com\r\n"),
-            ("a host with an asterisk", "host: *\r\n"),
-            ("an open bracket", "host: [::1\r\n"),
-            ("no address in brackets", "host: [portal.example.com]\r\n"),
-            ("a host with NUL", "host: portal.example.com\0\r\n"),
-            ("a host with a control byte", "host: portal.example.com\x01\r\n"),
-            ("a folded host", "host: portal.example.com\r\n .evil.example\r\n"),
-            ("a space before the host's colon", "host : portal.example.com\r\n"),
-            ("a host behind a space", " host: portal.example.com\r\n"),
-        ]
-        .into_iter()
-        .map(|(name, lines)| bad(name, hosts(lines))),
-    );
-    let absolute = |lines: &str| format!("GET http://portal.example.com/x HTTP/1.1\r\n{lines}\r\n");
-    corpus.extend([
-        bad("an absolute target without Host", absolute("")),
-        bad("an absolute target with two hosts", absolute("host: portal.example.com\r\nhost: a.example\r\n")),
-        bad("an absolute target with a bad host", absolute("host: a b\r\n")),
-        bad("CONNECT", "CONNECT portal.example.com:443 HTTP/1.1\r\nhost: portal.example.com:443\r\n\r\n"),
-        bad("CONNECT with a path", format!("CONNECT /x HTTP/1.1\r\n{HOST}\r\n")),
-        bad("a host for OPTIONS", format!("OPTIONS portal.example.com HTTP/1.1\r\n{HOST}\r\n")),
-        misdirected("a host that nobody claims", hosts("host: evil.example\r\n")),
-        misdirected("a host below ours", hosts("host: x.portal.example.com\r\n")),
-        Hostile {
-            name: "HTTP/1.0 without a host",
-            bytes: b"GET /x HTTP/1.0\r\n\r\n".to_vec(),
-            due: Due::Refused(421),
-        },
-        Hostile {
-            name: "a target of 64 KiB",
-            bytes: target(&format!("/{}", "a".repeat(65536))).into_bytes(),
-            due: Due::Refused(431),
-        },
-        odd("an absolute target", absolute(HOST), "GET /x"),
-        odd("an absolute target and another host", absolute("host: evil.example\r\n"), "GET /x"),
-        odd(
-            "an absolute target in capitals",
-            format!("GET HTTP://PORTAL.EXAMPLE.COM/x HTTP/1.1\r\n{HOST}\r\n"),
-            "GET /x",
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        line("HTTP/0.9", "GET /hostile", Refused),
+        line("HTTP/1.2", "GET /hostile HTTP/1.2", Refused),
+        line("HTTP/2.0", "GET /hostile HTTP/2.0", Refused),
+        line("HTTP/3", "GET /hostile HTTP/3", Refused),
+        line("HTTP/1", "GET /hostile HTTP/1", Refused),
+        line("HTTP/1.", "GET /hostile HTTP/1.", Refused),
+        line("HTTP/1.10", "GET /hostile HTTP/1.10", Refused),
+        line("HTTP/01.1", "GET /hostile HTTP/01.1", Refused),
+        line("HTTP/1,1", "GET /hostile HTTP/1,1", Refused),
+        line("a version in small letters", "GET /hostile http/1.1", Refused),
+        line("another protocol", "GET /hostile SHTTP/1.1", Refused),
+        line("a protocol of ICAP", "GET /hostile ICAP/1.0", Refused),
+        line("a digit that is none", "GET /hostile HTTP/1.\u{661}", Refused),
+        line("a space behind the version", "GET /hostile HTTP/1.1 ", Refused),
+        line("a tab behind the version", "GET /hostile HTTP/1.1\t", Refused),
+        line("a fourth word", "GET /hostile HTTP/1.1 HTTP/1.1", Refused),
+        line("two spaces before the target", "GET  /hostile HTTP/1.1", Refused),
+        line("two spaces before the version", "GET /hostile  HTTP/1.1", Refused),
+        line("a tab before the target", "GET\t/hostile HTTP/1.1", Refused),
+        line("a tab before the version", "GET /hostile\tHTTP/1.1", Refused),
+        line("a vertical tab before the target", "GET\x0b/hostile HTTP/1.1", Refused),
+        line("a form feed before the version", "GET /hostile\x0cHTTP/1.1", Refused),
+        line("a no-break space before the target", "GET\u{a0}/hostile HTTP/1.1", Refused),
+        line("a space before the method", " GET /hostile HTTP/1.1", Refused),
+        line("no target", "GET HTTP/1.1", Refused),
+        line("an empty target", "GET  HTTP/1.1", Refused),
+        line("a method with a colon", "GET: /hostile HTTP/1.1", Refused),
+        line("a method with an at", "G@T /hostile HTTP/1.1", Refused),
+        line("a method with a NUL", "GE\0T /hostile HTTP/1.1", Refused),
+        line("a method beyond ASCII", "G\u{c9}T /hostile HTTP/1.1", Refused),
+        line("a method in quotes", "\"GET\" /hostile HTTP/1.1", Refused),
+        line("a field for a request line", "host: portal.example.com", Refused),
+        line("a status line", "HTTP/1.1 200 OK", Refused),
+        line("a preface of HTTP/2", "PRI * HTTP/2.0", Refused),
+        line("NUL in the target", "GET /hostile\0 HTTP/1.1", Refused),
+        line("DEL in the target", "GET /hostile\x7f HTTP/1.1", Refused),
+        line("a control byte in the target", "GET /hos\x01tile HTTP/1.1", Refused),
+        line("CR in the target", "GET /hos\rtile HTTP/1.1", Refused),
+        line("a space in the target", "GET /hos tile HTTP/1.1", Refused),
+        line("a target beyond ASCII", "GET /h\u{f6}stile HTTP/1.1", Refused),
+        line("a fragment", "GET /hostile#fragment HTTP/1.1", Refused),
+        line("a fragment alone", "GET # HTTP/1.1", Refused),
+        line("a relative path", "GET hostile HTTP/1.1", Refused),
+        line("a dot path", "GET ./hostile HTTP/1.1", Refused),
+        line("a backslash for a slash", "GET \\hostile HTTP/1.1", Refused),
+        line("an at for a path", "GET @portal.example.com/hostile HTTP/1.1", Refused),
+        line("a query for a target", "GET ?hostile HTTP/1.1", Refused),
+        line("a star for GET", "GET * HTTP/1.1", Refused),
+        line("a star and more", "OPTIONS */hostile HTTP/1.1", Refused),
+        line("CONNECT", "CONNECT portal.example.com:443 HTTP/1.1", Refused),
+        line("CONNECT with a path", "CONNECT /hostile HTTP/1.1", Refused),
+        line("an authority for GET", "GET portal.example.com:80 HTTP/1.1", Refused),
+        line("another scheme", "GET ftp://portal.example.com/hostile HTTP/1.1", Refused),
+        line("a scheme of files", "GET file:///etc/passwd HTTP/1.1", Refused),
+        line("a scheme of scripts", "GET javascript:alert(1) HTTP/1.1", Refused),
+        line("a scheme without slashes", "GET http:portal.example.com/hostile HTTP/1.1", Refused),
+        line("a scheme with one slash", "GET http:/portal.example.com/hostile HTTP/1.1", Refused),
+        line("a user in the target", "GET http://user@portal.example.com/hostile HTTP/1.1", Refused),
+        line("a user and a password", "GET http://a:b@portal.example.com/hostile HTTP/1.1", Refused),
+        line("an empty authority", "GET http:///hostile HTTP/1.1", Refused),
+        line("an authority with a bad port", "GET http://portal.example.com:80a/ HTTP/1.1", Refused),
+        line("an authority with a backslash", "GET http://evil.test\\@portal.example.com/ HTTP/1.1", Refused),
+        line("an authority that is a list", "GET http://portal.example.com,b/ HTTP/1.1", Refused),
+        case(
+            "bare LF behind the request line",
+            "GET /hostile HTTP/1.1\nhost: portal.example.com\r\n\r\n",
+            Refused,
         ),
-        odd("an asterisk for OPTIONS", format!("OPTIONS * HTTP/1.1\r\n{HOST}\r\n"), "OPTIONS *"),
-        odd("a host with a dot behind", hosts("host: portal.example.com.\r\n"), "GET /x"),
-        odd("a host in capitals", hosts("HOST: PORTAL.EXAMPLE.COM\r\n"), "GET /x"),
-        odd("a host with an empty port", hosts("host: portal.example.com:\r\n"), "GET /x"),
-        odd("two slashes", target("//evil.example/x"), "GET //evil.example/x"),
-        odd("dots in the target", target("/a/../x"), "GET /a/../x"),
-        odd("encoded dots and slashes", target("/a%2f%2e%2e%2Fx%00"), "GET /a%2f%2e%2e%2Fx%00"),
-        odd("a broken percent sign", target("/%zz%"), "GET /%zz%"),
-        odd("a backslash", target("/a\\..\\x"), "GET /a\\..\\x"),
-        odd("what browsers leave as it is", target("/a[0]|'?q={b}^`|"), "GET /a[0]|'?q={b}^`|"),
-    ]);
-    corpus
+        case(
+            "CR CR LF behind the request line",
+            "GET /hostile HTTP/1.1\r\r\nhost: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        case(
+            "LF before the request line",
+            "\nGET /hostile HTTP/1.1\r\nhost: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        case(
+            "three empty lines",
+            "\r\n\r\n\r\nGET /hostile HTTP/1.1\r\nhost: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        case("empty lines without end", "\r\n".repeat(10_000), Refused),
+        case("a hello of TLS", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\n\r\n\r\n", Refused),
+        case(
+            "a PROXY line",
+            "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\nGET /hostile HTTP/1.1\r\nhost: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        line("a target without end", &format!("GET /{} HTTP/1.1", "x".repeat(9 * 1024)), TooLarge),
+        // Odd, and allowed.
+        line("two empty lines", "\r\n\r\nGET /hostile HTTP/1.1", Passes("/hostile", "")),
+        line("a method that nobody registered", "BREW /hostile HTTP/1.1", Passes("/hostile", "")),
+        line("escapes that are none", "GET /hostile%zz%?%00 HTTP/1.1", Passes("/hostile%zz%?%00", "")),
+        line(
+            "dots and slashes",
+            "GET //a/../%2e%2e/hostile//;x HTTP/1.1",
+            Passes("//a/../%2e%2e/hostile//;x", ""),
+        ),
+        line("a URL", "GET http://portal.example.com/hostile?a HTTP/1.1", Passes("/hostile?a", "")),
+        line(
+            "a URL with a port",
+            "GET HTTPS://PORTAL.example.com:443/hostile HTTP/1.1",
+            Passes("/hostile", ""),
+        ),
+        line("a URL without a path", "GET http://portal.example.com HTTP/1.1", Passes("/", "")),
+        line("a URL with a query alone", "GET http://portal.example.com?a=/b HTTP/1.1", Passes("/?a=/b", "")),
+        line("a star for OPTIONS", "OPTIONS * HTTP/1.1", Passes("*", "")),
+        line(
+            "a URL without a path for OPTIONS",
+            "OPTIONS http://portal.example.com HTTP/1.1",
+            Passes("/", ""),
+        ),
+        line("a URL of another host", "GET http://evil.test/hostile HTTP/1.1", Misdirected),
+    ]
 }

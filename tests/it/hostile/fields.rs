@@ -1,0 +1,82 @@
+//! Field lines (RFC 9112 5, RFC 9110 5).
+
+use super::{Case, Passes, Refused, TooLarge, case, get};
+
+pub(super) fn cases() -> Vec<Case> {
+    let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();
+    vec![
+        get("a folded line", "x: a\r\n b", Refused),
+        get("a line folded with a tab", "x: a\r\n\tb", Refused),
+        get("a fold of nothing", "x: a\r\n ", Refused),
+        get("a coding in a fold", "x: a\r\n transfer-encoding: chunked", Refused),
+        get("a folded coding", "transfer-encoding:\r\n chunked", Refused),
+        get("a folded length", "content-length:\r\n 5", Refused),
+        get("a space before the colon", "x : a", Refused),
+        get("a tab before the colon", "x\t: a", Refused),
+        get("a coding with a space before its colon", "transfer-encoding : chunked", Refused),
+        get("a length with a space before its colon", "content-length : 5", Refused),
+        get("a name of two words", "x y: a", Refused),
+        get("no name", ": a", Refused),
+        get("no colon", "nonsense", Refused),
+        get("no colon and a name that counts", "content-length", Refused),
+        get("a NUL in a name", "x\0: a", Refused),
+        get("a name in quotes", "\"x\": a", Refused),
+        get("a name in brackets", "(x): a", Refused),
+        get("a name beyond ASCII", "\u{e9}: a", Refused),
+        get("a name with a long s", "tran\u{17f}fer-encoding: chunked", Refused),
+        get("a NUL before a name", "\0transfer-encoding: chunked", Refused),
+        get("a vertical tab before a name", "\x0btransfer-encoding: chunked", Refused),
+        get("a control byte in a name", "x\x01y: a", Refused),
+        get("DEL in a name", "x\x7fy: a", Refused),
+        get("a NUL in a value", "x: a\0b", Refused),
+        get("DEL in a value", "x: a\x7fb", Refused),
+        get("a vertical tab in a value", "x: a\x0bb", Refused),
+        get("an escape in a value", "x: \x1b[2J", Refused),
+        get("a backspace at the end of a value", "x: a long value that fills several words\x08", Refused),
+        get("CR in a value", "x: a\rb", Refused),
+        get("CR at the end of a value", "x: a\r", Refused),
+        get("a line behind a CR", "x: a\rtransfer-encoding: chunked", Refused),
+        get("LF in a value", "x: a\nb: c", Refused),
+        get("a line behind an LF", "x: a\ntransfer-encoding: chunked", Refused),
+        get("LF for the empty line", "x: a\r\n\nx: b", Refused),
+        get("CR for the empty line", "x: a\r\n\r\r\nx: b", Refused),
+        case(
+            "LF and nothing else for line ends",
+            "GET /hostile HTTP/1.1\nhost: portal.example.com\n\n",
+            Refused,
+        ),
+        case(
+            "CR and nothing else for line ends",
+            "GET /hostile HTTP/1.1\rhost: portal.example.com\r\r\n\r\n",
+            Refused,
+        ),
+        case("LF CR for line ends", "GET /hostile HTTP/1.1\n\rhost: portal.example.com\n\r\n\r", Refused),
+        case(
+            "a space before the first line",
+            "GET /hostile HTTP/1.1\r\n host: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        case(
+            "a tab before the first line",
+            "GET /hostile HTTP/1.1\r\n\tx: a\r\nhost: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        case("a line of spaces", "GET /hostile HTTP/1.1\r\nhost: portal.example.com\r\n   \r\n\r\n", Refused),
+        case(
+            "a byte order mark",
+            "\u{feff}GET /hostile HTTP/1.1\r\nhost: portal.example.com\r\n\r\n",
+            Refused,
+        ),
+        get("a length with an underscore", "content_length: 5", Refused),
+        get("a coding with an underscore", "Transfer_Encoding: chunked", Refused),
+        get("more lines than allowed", many.trim_end(), TooLarge),
+        get("a larger head than allowed", &format!("x: {}", "y".repeat(9 * 1024)), TooLarge),
+        get("a larger name than allowed", &format!("{}: y", "x".repeat(9 * 1024)), TooLarge),
+        // Odd, and allowed.
+        get("an empty value", "x:", Passes("/hostile", "")),
+        get("tabs around a value", "x:\t a\tb \t", Passes("/hostile", "")),
+        get("a value beyond ASCII", "x: \u{e9}\u{a0}", Passes("/hostile", "")),
+        get("every letter of a token", "!#$%&'*+-.^_`|~09azAZ: a", Passes("/hostile", "")),
+        get("a colon in a value", "x: content-length: 5", Passes("/hostile", "")),
+    ]
+}
