@@ -93,7 +93,9 @@ async fn serve(
 ) -> Result<Box<Response<Content>>, ProxyError> {
     let (mut parts, body) = request.into_parts();
     let is_http2 = parts.version == Version::HTTP_2;
-    let is_ours = if is_http2 { multiplexed::as_http1(&mut parts) } else { Ok(()) };
+    let opens_tunnel = is_http2 && parts.method == Method::CONNECT;
+    let most = view.snapshot.limits.headers;
+    let is_ours = if is_http2 { multiplexed::as_http1(&mut parts, most) } else { Ok(()) };
     let peer = &downstream.peer;
     let peer_is_trusted = view.snapshot.trust.includes(peer.address);
     let client =
@@ -203,6 +205,9 @@ async fn serve(
         workflow: decision.workflow().map(|at| app.rules.table.workflow(at).name.as_str()),
     };
     let response = forward(&exchange, &mut decision, head, body, record).await?;
+    if opens_tunnel {
+        multiplexed::check_opening(&response)?;
+    }
     record.responds(response.status(), None);
     let serving = record.engine().unwrap_or(decision.engine);
     let answered = Answered {
@@ -224,11 +229,12 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
     if parts.method == Method::CONNECT {
         return Err(ProxyError::Malformed("CONNECT asks for a forward proxy"));
     }
+    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        // RFC 9112 3.2.4, RFC 9113 8.3.1.
+        return Err(ProxyError::Malformed("an asterisk for a target"));
+    }
     if parts.uri.authority().is_some() {
         take_authority(parts)?;
-    } else if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
-        // RFC 9112 3.2.4.
-        return Err(ProxyError::Malformed("an asterisk for a target"));
     }
     let mut lines = parts.headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {

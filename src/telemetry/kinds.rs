@@ -59,6 +59,8 @@ labels! {
         UpstreamBroke => "upstream_broke",
         /// The endpoint switched protocols unasked.
         UpgradeUnasked => "upgrade_unasked",
+        /// An extended CONNECT asks for a protocol that nobody here speaks.
+        UnknownProtocol => "unknown_protocol",
         /// A limit of ours is reached: connections, or the queue for an endpoint.
         Overloaded => "overloaded",
         /// The client's address has as many connections open as it may.
@@ -91,6 +93,8 @@ impl AnswerKind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            // RFC 9220 3, of the same CONNECT over HTTP/3.
+            Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamRefused | Self::UpstreamBroke | Self::UpgradeUnasked => StatusCode::BAD_GATEWAY,
             Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
@@ -266,6 +270,9 @@ labels! {
         Continuation => "continuation",
         /// `WINDOW_UPDATE`
         WindowUpdate => "window_update",
+        /// What the protocol library bounds: header lists far larger than we accept, streams that had to be reset, data of a
+        /// few bytes that nobody could take in time.
+        Other => "other",
     }
 }
 
@@ -335,8 +342,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 19);
-        assert_eq!(AnswerKind::ALL[18], AnswerKind::Evacuated);
+        assert_eq!(AnswerKind::COUNT, 20);
+        assert_eq!(AnswerKind::ALL[19], AnswerKind::Evacuated);
     }
 
     #[test]
@@ -352,8 +359,10 @@ mod tests {
     #[test]
     fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest_but_for_those_that_lead_on() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        let expected =
-            [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 429, 503, 504, 504, 504, 303, 503, 308, 303];
+        let expected = [
+            400, 408, 413, 421, 431, 500, 502, 502, 502, 501, 503, 429, 503, 504, 504, 504, 303, 503, 308,
+            303,
+        ];
         assert_eq!(statuses, expected);
     }
 }

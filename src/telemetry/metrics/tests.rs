@@ -94,6 +94,7 @@ http2_floods_total{listener="0.0.0.0:8443",kind="priority"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="empty"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="continuation"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="window_update"} 0
+http2_floods_total{listener="0.0.0.0:8443",kind="other"} 0
 config_last_reload_successful 0
 config_last_reload_success_timestamp_seconds 0
 config_reloads_total{result="success"} 0
