@@ -129,7 +129,7 @@ fn request(before: &HeaderMap, trusted: bool) {
     lines.annotate(Engine::Classic, Reason::Target, None);
 
     let mut wire = Vec::new();
-    let head = RequestHead { method: Method::POST, uri: Uri::from_static("/a"), headers: after, lines };
+    let head = RequestHead { method: Method::POST, uri: Uri::from_static("/a"), headers: after, lines, undeclared_trailers: false };
     write_request(&mut wire, &head, Sending::Chunked);
     let text = wire.strip_prefix(b"POST /a HTTP/1.1\r\n").and_then(|rest| rest.strip_suffix(b"\r\n"));
     let text = text.expect("a head");

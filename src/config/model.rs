@@ -369,6 +369,8 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// How many connections an endpoint may cost.
     pub connections: Connections,
+    /// Whether the endpoints are spoken to in HTTP/2, by prior knowledge (RFC 9113 3.3).
+    pub http2: bool,
 }
 
 /// One upstream address as the operator wrote it.

@@ -208,7 +208,7 @@ pub(super) fn percent(share: Share) -> Value {
 }
 
 fn pool(pool: &Pool) -> Table {
-    let Pool { endpoints, balance, timeouts, connections } = pool;
+    let Pool { endpoints, balance, timeouts, connections, http2 } = pool;
     let Timeouts { connect, response, idle } = timeouts;
     let mut table = Table::new();
     let list: Array = endpoints
@@ -238,6 +238,7 @@ fn pool(pool: &Pool) -> Table {
         ("queue", Value::from(*queue as i64)),
         ("queue_timeout", Value::from(write_duration(*queue_timeout))),
     ]));
+    table["http2"] = value(*http2);
     table
 }
 

@@ -132,6 +132,7 @@ pub(super) struct RawPool {
     pub(super) balance: Text,
     pub(super) timeouts: RawTimeouts,
     pub(super) connections: RawConnections,
+    pub(super) http2: Option<Written<bool>>,
 }
 
 /// An item of `endpoints`: a string, or a table for a weight.
@@ -363,6 +364,7 @@ fn pool(mut reader: TableReader<'_>) -> RawPool {
         balance: reader.text("balance", "\"least-request\" or \"round-robin\""),
         timeouts: timeouts(reader.table("timeouts")),
         connections: connections(reader.table("connections")),
+        http2: reader.flag("http2"),
     };
     reader.finish();
     raw

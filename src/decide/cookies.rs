@@ -93,20 +93,25 @@ pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item =
     })
 }
 
+/// Whether a `Cookie` line's value names a cookie of ours.
+pub fn has_ours(line: &[u8]) -> bool {
+    parts(line).any(is_part_ours)
+}
+
+fn is_part_ours(part: &[u8]) -> bool {
+    is_ours(part[..name_end(part).unwrap_or(part.len())].trim_ascii())
+}
+
 /// Writes a `Cookie` line's value without our cookies. `false`, and nothing is written, when no other is left.
 pub fn write_without_ours(line: &[u8], out: &mut Vec<u8>) -> bool {
-    let is_ours = |part: &[u8]| {
-        let name_ends = name_end(part).unwrap_or(part.len());
-        is_ours(part[..name_ends].trim_ascii())
-    };
-    if !parts(line).any(is_ours) {
+    if !has_ours(line) {
         out.extend_from_slice(line);
         return true;
     }
     let start = out.len();
     for part in parts(line) {
         let part = part.trim_ascii();
-        if part.is_empty() || is_ours(part) {
+        if part.is_empty() || is_part_ours(part) {
             continue;
         }
         if out.len() > start {

@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::record::Record;
 use crate::telemetry::kinds::UpstreamFailure;
-use crate::upstream::client::Answer;
+use crate::upstream::answer::Answer;
 use crate::upstream::error::AnswerError;
+use crate::upstream::h2::upload::Unread;
 
 /// Why a request's body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,8 @@ pub struct RequestBody {
     incoming: Option<Incoming>,
     /// `None` once the last byte has passed.
     watched: Option<Watched>,
+    /// The first part, when it was put back. Boxed: rare, and a body is moved about with every request.
+    unread: Option<Box<Bytes>>,
 }
 
 struct Watched {
@@ -59,7 +62,7 @@ impl RequestBody {
             response_timeout: Duration::MAX,
             received: Arc::default(),
         };
-        Self { incoming: Some(incoming), watched: Some(watched) }
+        Self { incoming: Some(incoming), watched: Some(watched), unread: None }
     }
 
     /// An engine is asked: it may take so long for each part, and then to answer.
@@ -71,7 +74,12 @@ impl RequestBody {
 
     /// No body.
     pub const fn none() -> Self {
-        Self { incoming: None, watched: None }
+        Self { incoming: None, watched: None, unread: None }
+    }
+
+    /// Whether all of it has come, so that the next turn is the engine's.
+    pub fn has_come(&self) -> bool {
+        self.watched.is_none()
     }
 
     /// Where the bytes that have come are counted; `None` for a request without a body.
@@ -89,6 +97,12 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(part) = this.unread.take() {
+            if let Some(watched) = &this.watched {
+                watched.activity.set_step_deadline(Some(watched.response_timeout));
+            }
+            return Poll::Ready(Some(Ok(Frame::data(*part))));
+        }
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *incoming).poll_frame(context);
         let Some(watched) = &mut this.watched else { return polled.map_err(BodyError::Broken) };
@@ -126,11 +140,22 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.unread.is_none() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let rest = self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        match (&self.unread, rest.exact()) {
+            (Some(unread), Some(rest)) => SizeHint::with_exact(rest + unread.len() as u64),
+            (Some(_), None) => SizeHint::default(),
+            (None, _) => rest,
+        }
+    }
+}
+
+impl Unread for RequestBody {
+    fn unread(&mut self, part: Bytes) {
+        self.unread = Some(Box::new(part));
     }
 }
 
@@ -214,6 +239,8 @@ impl Body for ResponseBody {
             Content::Engine { answer, idle_timeout } => match Pin::new(answer).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     activity.set_step_deadline(None);
+                    // A client that listens need not speak: only silence of both is a stall.
+                    activity.heard_client();
                     if let Some(data) = frame.data_ref() {
                         record.sent(data.len());
                     }
@@ -222,7 +249,10 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Err(error))) => {
                     *content = Content::Empty;
                     match &error {
-                        AnswerError::Cut | AnswerError::Io(_) | AnswerError::Malformed(_) => {
+                        AnswerError::Cut
+                        | AnswerError::Io(_)
+                        | AnswerError::Malformed(_)
+                        | AnswerError::Http2(_) => {
                             record.broke_off(UpstreamFailure::BodyBroken);
                         }
                         AnswerError::RequestBody(_) => {}

@@ -229,13 +229,14 @@ fn endpoints(
         .iter()
         .map(|endpoint| match known.remove(&Arc::as_ptr(endpoint)) {
             Some(carried_over) => {
-                carried_over.set_limits(pool.connections);
+                carried_over.set_limits(pool.connections, pool.http2);
                 carried_over
             }
             None => WorkerEndpoint::new(
                 Arc::clone(endpoint),
                 metrics.endpoint(engine, &endpoint.label),
                 pool.connections,
+                pool.http2,
                 shed,
                 Rc::clone(ambient),
             ),

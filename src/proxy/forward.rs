@@ -24,7 +24,8 @@ use crate::proxy::record::Record;
 use crate::proxy::restart::{self, Next};
 use crate::telemetry::events::{Chain, UpstreamFailed};
 use crate::telemetry::kinds::RetryOutcome;
-use crate::upstream::client::{Answer, Failed};
+use crate::upstream::answer::Answer;
+use crate::upstream::client::Failed;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
@@ -51,6 +52,22 @@ pub struct Exchange<'a> {
     pub workflow: Option<&'a str>,
 }
 
+impl Exchange<'_> {
+    /// Whether this request goes to the engine in HTTP/2. One that asks for another protocol does not: HTTP/2 has no
+    /// `Upgrade` (RFC 9113 8.6), and engines that take WebSockets nearly all take them over HTTP/1.1.
+    fn speaks_http2(&self, engine: Engine) -> bool {
+        !self.wants_upgrade && self.view.snapshot.apps[self.app].pool(engine).http2
+    }
+
+    /// A request is about to be sent: from its last byte on it is the engine's turn.
+    fn is_asked(&self, body: &mut RequestBody, timeouts: &Timeouts) {
+        body.ask(timeouts.response);
+        if body.has_come() {
+            self.activity.set_step_deadline(Some(timeouts.response));
+        }
+    }
+}
+
 /// An attempt that failed, with the body when it can still be sent.
 pub(super) struct Attempt {
     pub(super) error: UpstreamError,
@@ -64,6 +81,10 @@ impl Attempt {
         Box::new(Self { error, body, was_pooled: false })
     }
 }
+
+/// How often a request may meet a connection that ends before it was looked at, before that counts as a try. More than
+/// once: an engine that restarts ends all its connections.
+const MOST_SPARED: u32 = 3;
 
 /// Sends the request to the engine, and where policy allows it and nothing was written, to the other one.
 pub async fn forward(
@@ -192,6 +213,7 @@ async fn attempts(
     let has_body = !body.is_end_stream();
     let mut failed_at = None;
     let mut tries = 0;
+    let mut spared = 0;
     let mut fresh = false;
     loop {
         let Some((at, endpoint)) = pick(exchange, engine, failed_at) else {
@@ -200,7 +222,7 @@ async fn attempts(
         tries += 1;
         let timeouts = &app.pool(engine).timeouts;
         record.asks(endpoint, endpoint.shared.begin(), tries);
-        let attempt = pin!(attempt(exchange, head, timeouts, endpoint, body, fresh));
+        let attempt = pin!(attempt(exchange, head, engine, endpoint, body, fresh));
         let failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
             Ok(response) => {
                 if tries > 1 {
@@ -221,10 +243,13 @@ async fn attempts(
         let progress = failed.error.progress();
         if failed.was_pooled
             && progress == Progress::NothingWritten
+            && spared < MOST_SPARED
             && let Some(untouched) = failed.body
         {
-            // No attempt was made, and no endpoint failed: it closed a connection that nobody used.
+            // No attempt was made, and no endpoint failed: it closed a connection that nobody used, or that it goes
+            // away from without having looked at this request.
             tries -= 1;
+            spared += 1;
             body = untouched;
             continue;
         }
@@ -235,8 +260,12 @@ async fn attempts(
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
         }
-        // An endpoint that refused a new connection is not asked again where it is alone.
-        let elsewhere = failed.was_pooled || app.pool(engine).endpoints.len() > 1;
+        // An endpoint that refused a new connection is not asked again where it is alone; one that is there, and has
+        // not looked at the request, is.
+        let not_looked_at =
+            matches!(failed.error, UpstreamError::ClosedEarly { progress: Progress::NothingWritten, .. });
+        let is_there = failed.was_pooled || not_looked_at;
+        let elsewhere = is_there || app.pool(engine).endpoints.len() > 1;
         let again = elsewhere && may_repeat(progress, &head.method, has_body, exchange.once, tries);
         match failed.body {
             Some(untouched) if again => {
@@ -286,13 +315,22 @@ fn pick<'v>(
 async fn attempt(
     exchange: &Exchange<'_>,
     head: &RequestHead,
-    timeouts: &Timeouts,
+    engine: Engine,
     endpoint: &Rc<WorkerEndpoint>,
     mut body: RequestBody,
     fresh: bool,
 ) -> Result<Box<Response<Answer<RequestBody>>>, Box<Attempt>> {
+    let timeouts = &exchange.view.snapshot.apps[exchange.app].pool(engine).timeouts;
     let has_body = !body.is_end_stream();
     let repeatable = !has_body && is_repeatable(&head.method);
+    if exchange.speaks_http2(engine) {
+        let slot = match endpoint.stream(timeouts, !repeatable).await {
+            Ok(slot) => slot,
+            Err(error) => return Err(Attempt::failed(error, Some(body))),
+        };
+        exchange.is_asked(&mut body, timeouts);
+        return answered(exchange, slot.send(head, body).await);
+    }
     let unused = if fresh { None } else { endpoint.unused(timeouts, !repeatable) };
     let connection = match unused {
         Some(connection) => connection,
@@ -301,11 +339,16 @@ async fn attempt(
             Err(error) => return Err(Attempt::failed(error, Some(body))),
         },
     };
-    body.ask(timeouts.response);
-    if !has_body {
-        exchange.activity.set_step_deadline(Some(timeouts.response));
-    }
-    match connection.send(head, body).await {
+    exchange.is_asked(&mut body, timeouts);
+    answered(exchange, connection.send(head, body).await)
+}
+
+/// What became of an attempt.
+fn answered(
+    exchange: &Exchange<'_>,
+    sent: Result<Box<Response<Answer<RequestBody>>>, Box<Failed<RequestBody>>>,
+) -> Result<Box<Response<Answer<RequestBody>>>, Box<Attempt>> {
+    match sent {
         Ok(response) => {
             exchange.activity.set_step_deadline(None);
             Ok(response)

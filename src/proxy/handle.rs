@@ -38,7 +38,7 @@ use crate::proxy::tester;
 use crate::proxy::upgrade;
 use crate::runtime::snapshot::App;
 use crate::telemetry::kinds::AnswerKind;
-use crate::upstream::client::Answer;
+use crate::upstream::answer::Answer;
 use crate::upstream::head::RequestHead;
 
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
@@ -188,7 +188,14 @@ async fn serve(
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
     headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
     headers::restore_hop(&mut parts.headers, &hop);
-    let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers, lines };
+    let head = RequestHead {
+        // A trailer could name a user where a header does, and whoever may write that header is not asked again.
+        undeclared_trailers: parts.version == Version::HTTP_2 && app.key_headers.is_empty(),
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        lines,
+    };
     record.traced(&head);
 
     let body = RequestBody::new(body, activity, limits.body_bytes);

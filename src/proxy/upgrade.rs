@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
 use crate::proxy::conn::Downstream;
-use crate::upstream::client::Answer;
+use crate::upstream::answer::Answer;
 use crate::upstream::endpoint::InFlight;
 
 /// Passes an engine's 101 on and carries what follows. The tunnel outlives the response, in a task of its own.

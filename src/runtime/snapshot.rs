@@ -95,6 +95,8 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// How many connections an endpoint may cost.
     pub connections: Connections,
+    /// Whether the endpoints are spoken to in HTTP/2.
+    pub http2: bool,
 }
 
 impl Snapshot {
@@ -242,6 +244,7 @@ impl Pool {
             balance: config.balance,
             timeouts: config.timeouts,
             connections: config.connections,
+            http2: config.http2,
         }
     }
 }

@@ -25,6 +25,7 @@ use tokio_util::io::poll_read_buf;
 use crate::decide::headers::{may_be_trailer, strip_trailers};
 use crate::decide::retry::Progress;
 use crate::telemetry::kinds::ConnectionState;
+use crate::upstream::answer::Answer as AnyAnswer;
 use crate::upstream::error::{AnswerError, UpstreamError};
 use crate::upstream::framing::{Framing, Part, check_interim};
 use crate::upstream::head::{Malformed, RequestHead, ResponseHead, read_response, write_request};
@@ -73,6 +74,13 @@ pub struct Counted {
     permit: Option<OwnedSemaphorePermit>,
 }
 
+impl Counted {
+    pub(super) fn new(home: Rc<WorkerEndpoint>, permit: OwnedSemaphorePermit) -> Self {
+        home.metrics.connection_entered(ConnectionState::Active);
+        Self { home, permit: Some(permit) }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.home.metrics.connection_left(ConnectionState::Active);
@@ -102,7 +110,6 @@ impl Connection {
         permit: OwnedSemaphorePermit,
         now: Instant,
     ) -> Box<Self> {
-        home.metrics.connection_entered(ConnectionState::Active);
         Box::new(Self {
             socket,
             inbox: BytesMut::new(),
@@ -113,7 +120,7 @@ impl Connection {
             reused: false,
             is_suspect: false,
             idle_since: now,
-            counted: Counted { home, permit: Some(permit) },
+            counted: Counted::new(home, permit),
         })
     }
 
@@ -142,7 +149,7 @@ impl Connection {
         mut self: Box<Self>,
         head: &RequestHead,
         body: B,
-    ) -> Result<Box<Response<Answer<B>>>, Box<Failed<B>>>
+    ) -> Result<Box<Response<AnyAnswer<B>>>, Box<Failed<B>>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -228,7 +235,7 @@ impl Connection {
         head: ResponseHead,
         framing: Framing,
         upload: Upload<B>,
-    ) -> Box<Response<Answer<B>>> {
+    ) -> Box<Response<AnyAnswer<B>>> {
         let keep_alive = head.keep_alive;
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let upload = (!upload.is_done()).then(|| Box::new(upload));
@@ -237,7 +244,7 @@ impl Connection {
             // Nobody polls a body without bytes.
             answer.release();
         }
-        let mut response = Box::new(Response::new(answer));
+        let mut response = Box::new(Response::new(AnyAnswer::Http1(answer)));
         *response.status_mut() = head.status;
         *response.version_mut() = Version::HTTP_11;
         *response.headers_mut() = head.headers;

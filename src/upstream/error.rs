@@ -126,6 +126,9 @@ pub enum AnswerError {
     /// What came is no body.
     #[error("malformed body")]
     Malformed(#[from] Malformed),
+    /// The stream ended before the end of the body (RFC 9113 6.4 and 6.8), or its connection did.
+    #[error("stream broke in the middle of the body")]
+    Http2(#[source] h2::Error),
     /// The client's own body broke off while the engine was answering.
     #[error("request body failed")]
     RequestBody(#[source] BoxError),

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use http_body::Body;
 
 use crate::decide::cookies::write_without_ours;
 use crate::decide::headers::Lines;
@@ -31,6 +32,16 @@ pub enum Sending {
     Chunked,
 }
 
+impl Sending {
+    /// How a body is sent.
+    pub(super) fn of(body: &impl Body) -> Self {
+        if body.is_end_stream() {
+            return Self::Nothing;
+        }
+        body.size_hint().exact().map_or(Self::Chunked, Self::Length)
+    }
+}
+
 /// A request head as engines get it.
 #[derive(Debug)]
 pub struct RequestHead {
@@ -42,12 +53,14 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// Lines of ours.
     pub lines: Lines,
+    /// Whether the request's trailers pass without a `Trailer` header that declares them, as over HTTP/2.
+    pub undeclared_trailers: bool,
 }
 
 /// Writes a request head. Framing headers are ours to write: whatever the map says of them is left out. Our own
 /// cookies are left out as well, and here, where nothing that an engine reads can pass by.
 pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, sending: Sending) {
-    let RequestHead { method, uri, headers, lines } = head;
+    let RequestHead { method, uri, headers, lines, undeclared_trailers: _ } = head;
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -244,7 +257,13 @@ mod tests {
         let mut lines = Lines::default();
         lines.push("x-ours", b"1");
         let mut out = Vec::new();
-        let head = RequestHead { method, uri: Uri::from_static("/a?b=%20"), headers, lines };
+        let head = RequestHead {
+            method,
+            uri: Uri::from_static("/a?b=%20"),
+            headers,
+            lines,
+            undeclared_trailers: false,
+        };
         write_request(&mut out, &head, sending);
         String::from_utf8(out).expect("ASCII")
     }

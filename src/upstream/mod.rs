@@ -13,4 +13,6 @@ pub mod head;
 pub mod framing;
 pub mod upload;
 pub mod client;
+pub mod h2;
+pub mod answer;
 pub mod pool;

@@ -3,7 +3,7 @@
 //! A worker shares nothing here but what [`Endpoint`] counts: its connections are its own, and a request takes
 //! the one that was used last, whose caches are warm.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
@@ -21,6 +21,7 @@ use crate::telemetry::metrics::EndpointMetrics;
 use crate::upstream::client::Connection;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::h2::streams::Multiplexed;
 
 /// An endpoint as one worker sees it.
 pub struct WorkerEndpoint {
@@ -35,6 +36,10 @@ pub struct WorkerEndpoint {
     waiting: RefCell<VecDeque<oneshot::Sender<Box<Connection>>>>,
     /// Limits of the newest generation, read when a connection comes back.
     limits: RefCell<Connections>,
+    /// Whether the newest generation speaks HTTP/2 to it.
+    is_http2: Cell<bool>,
+    /// Its HTTP/2 connections.
+    pub(super) multiplexed: Multiplexed,
     ambient: Rc<Ambient>,
 }
 
@@ -44,6 +49,7 @@ impl WorkerEndpoint {
         shared: Arc<Endpoint>,
         metrics: Arc<EndpointMetrics>,
         limits: Connections,
+        http2: bool,
         shed: &Arc<Notify>,
         ambient: Rc<Ambient>,
     ) -> Rc<Self> {
@@ -54,13 +60,28 @@ impl WorkerEndpoint {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             limits: RefCell::new(limits),
+            is_http2: Cell::new(http2),
+            multiplexed: Multiplexed::default(),
             ambient,
         })
     }
 
-    /// Takes over the limits of a new generation.
-    pub fn set_limits(&self, limits: Connections) {
+    /// Takes over the settings of a new generation. Connections that speak what is spoken no longer end when what
+    /// they carry is done.
+    pub fn set_limits(&self, limits: Connections, http2: bool) {
         *self.limits.borrow_mut() = limits;
+        if self.is_http2.replace(http2) != http2 {
+            self.close_idle();
+            self.close_streams_where(|_| true);
+        }
+    }
+
+    pub(super) fn limits(&self) -> Connections {
+        *self.limits.borrow()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.ambient.recent()
     }
 
     /// An unused connection that can carry a request.
@@ -167,12 +188,17 @@ impl WorkerEndpoint {
             now.saturating_duration_since(connection.idle_since) < timeouts.idle && connection.seems_alive()
         });
         self.count_taken(before - idle.len());
+        drop(idle);
+        self.close_streams_where(|idle_since| {
+            idle_since.is_some_and(|since| now.saturating_duration_since(since) >= timeouts.idle)
+        });
     }
 
     /// Closes unused connections when requests wait for one elsewhere.
     pub fn shed(&self) {
         if self.shared.is_contended() {
             self.close_idle();
+            self.close_streams_where(|idle_since| idle_since.is_some());
         }
     }
 
@@ -180,6 +206,7 @@ impl WorkerEndpoint {
     pub fn retire(&self) {
         self.limits.borrow_mut().idle = 0;
         self.close_idle();
+        self.close_streams_where(|_| true);
     }
 
     fn close_idle(&self) {
@@ -187,7 +214,7 @@ impl WorkerEndpoint {
         self.count_taken(idle.len());
     }
 
-    fn count_taken(&self, connections: usize) {
+    pub(super) fn count_taken(&self, connections: usize) {
         self.shared.idle().fetch_sub(connections, Ordering::Relaxed);
         for _ in 0..connections {
             self.metrics.connection_left(ConnectionState::Idle);
@@ -196,7 +223,7 @@ impl WorkerEndpoint {
     }
 }
 
-async fn connect(endpoint: &Endpoint, within: Duration) -> Result<TcpStream, UpstreamError> {
+pub(super) async fn connect(endpoint: &Endpoint, within: Duration) -> Result<TcpStream, UpstreamError> {
     let label = || endpoint.label.clone();
     let open = async {
         let socket = match endpoint.address {

@@ -49,11 +49,7 @@ pub(super) enum UploadError {
 
 impl<B: Body<Data = Bytes>> Upload<B> {
     pub(super) fn new(body: B, headers: &HeaderMap) -> Self {
-        let sending = if body.is_end_stream() {
-            Sending::Nothing
-        } else {
-            body.size_hint().exact().map_or(Sending::Chunked, Sending::Length)
-        };
+        let sending = Sending::of(&body);
         let declared = if sending == Sending::Chunked { declared_trailers(headers) } else { Vec::new() };
         Self { body, sending, part: Bytes::new(), tail: b"", declared, state: State::Head }
     }

@@ -216,12 +216,14 @@ endpoints = ["http://10.0.0.11:8080"]
 balance = "least-request"
 timeouts = { connect = "3s", response = "60s", idle = "90s" }
 connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
+http2 = false
 
 [apps.portal.identity]
 endpoints = ["http://10.0.1.11:8080"]
 balance = "least-request"
 timeouts = { connect = "3s", response = "60s", idle = "90s" }
 connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
+http2 = false
 "#;
     assert_eq!(printed, expected);
 }
@@ -251,6 +253,7 @@ endpoints = ["http://Old.example.com", { url = "http://[0::2]:8080", weight = 3 
 balance = "round-robin"
 timeouts = { connect = "1500ms", response = "1m", idle = "1d" }
 connections = { idle = 0, max = 1, queue = 0, queue_timeout = "1ms" }
+http2 = true
 
 [apps.portal.identity]
 endpoints = ["http://10.0.1.11:8080"]

@@ -18,5 +18,6 @@ mod shutdown;
 mod stages;
 mod sticky;
 mod support;
+mod upstream_h2;
 mod tls;
 mod wire;

@@ -157,7 +157,7 @@ fn host_changes(
 }
 
 fn pool_changes(app: &str, engine: Engine, old: &Pool, new: &Pool, changes: &mut Vec<Change>) {
-    let Pool { endpoints, balance, timeouts, connections } = old;
+    let Pool { endpoints, balance, timeouts, connections, http2 } = old;
     let find = |list: &[EndpointSpec], spec: &EndpointSpec| {
         list.iter().find(|other| other.url == spec.url).map(|other| other.weight)
     };
@@ -196,4 +196,7 @@ fn pool_changes(app: &str, engine: Engine, old: &Pool, new: &Pool, changes: &mut
     setting(changes, &key("connections.idle"), idle, &new.connections.idle, usize::to_string);
     setting(changes, &key("connections.max"), max, &new.connections.max, std::num::NonZeroUsize::to_string);
     setting(changes, &key("connections.queue"), queue, &new.connections.queue, usize::to_string);
+    if *http2 != new.http2 {
+        changes.push(Change::Protocol { app: app_name(), engine, http2: new.http2 });
+    }
 }

@@ -54,6 +54,15 @@ pub enum Change {
         /// As operators write it.
         to: String,
     },
+    /// An engine is spoken to in another version of HTTP.
+    Protocol {
+        /// Which app.
+        app: String,
+        /// Which pool.
+        engine: Engine,
+        /// Whether it is HTTP/2 from now on.
+        http2: bool,
+    },
     /// A value without which pins end that held until now.
     PinsEnd {
         /// The key path.

@@ -45,6 +45,14 @@ impl fmt::Display for Change {
                 })
             }
             Self::Setting { key, from, to } => write!(formatter, "{key} {from} → {to}"),
+            Self::Protocol { app, engine, http2 } => {
+                let (from, to) = (!http2, http2);
+                let kept = if *http2 { "HTTP/1.1" } else { "HTTP/2" };
+                write!(
+                    formatter,
+                    "apps.{app}.{engine}.http2 {from} → {to}: {kept} connections end when what they carry is done"
+                )
+            }
             Self::PinsEnd { key, from, to, follows } => {
                 write!(formatter, "{key} {from} → {to}: {follows}; some may move back")
             }

@@ -62,6 +62,7 @@ impl Change {
             | Self::AdminToken
             | Self::Workers { .. }
             | Self::Setting { .. }
+            | Self::Protocol { .. }
             | Self::HostAdded { .. }
             | Self::EndpointAdded { .. }
             | Self::EndpointRemoved { .. }
@@ -121,6 +122,7 @@ impl Change {
             | Self::Trust { .. }
             | Self::SigningKeys(_)
             | Self::Setting { .. }
+            | Self::Protocol { .. }
             | Self::PinsEnd { .. }
             | Self::AppAdded { .. }
             | Self::AppRemoved { .. }
@@ -182,6 +184,7 @@ impl Change {
             | Self::Workers { .. }
             | Self::SigningKeys(_)
             | Self::Setting { .. }
+            | Self::Protocol { .. }
             | Self::PinsEnd { .. }
             | Self::AppAdded { .. }
             | Self::AppRemoved { .. }

@@ -17,13 +17,14 @@ const HEAVIEST: u32 = 1_000_000;
 const MOST: u32 = 1_000_000;
 
 pub(super) fn pool(context: &Context<'_, '_>, raw: RawPool) -> Pool {
-    let RawPool { endpoints, balance, timeouts, connections } = raw;
+    let RawPool { endpoints, balance, timeouts, connections, http2 } = raw;
     let balances = [Balance::LeastRequest, Balance::RoundRobin].map(|balance| (balance.as_str(), balance));
     Pool {
         endpoints: endpoints.map(|list| self::endpoints(context, list)).unwrap_or_default(),
         balance: context.choice(&balance, &balances, Balance::LeastRequest),
         timeouts: self::timeouts(context, timeouts),
         connections: self::connections(context, connections),
+        http2: context.flag(&http2, false),
     }
 }
 

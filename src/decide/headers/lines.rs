@@ -1,6 +1,8 @@
 //! Header lines in wire form, behind those of a map: what we add to every request is written once, as bytes, and
 //! not put into a map first.
 
+use std::ops::Range;
+
 use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 
@@ -54,6 +56,19 @@ impl Lines {
         self.push("cutover-engine", engine.as_str().as_bytes());
         self.push("cutover-reason", reason.as_str().as_bytes());
         self.push("cutover-workflow", workflow.unwrap_or("none").as_bytes());
+    }
+
+    /// Names, and where in the wire form their values stand, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let rest = self.0.get(start..)?;
+            let colon = memchr::memchr(b':', rest)?;
+            let end = memchr::memchr(b'\r', rest)?;
+            let value = start + colon + 2..start + end;
+            start += end + 2;
+            Some((std::str::from_utf8(&rest[..colon]).ok()?, value))
+        })
     }
 
     /// The wire form.

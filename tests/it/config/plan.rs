@@ -179,7 +179,8 @@ fn everything_else_is_told_and_moves_nobody() {
         .replace("weight = 3", "weight = 4")
         .replace("http://Old.example.com", "http://new.example.com")
         .replace("round-robin", "least-request")
-        .replace("max = 1,", "max = 2,");
+        .replace("max = 1,", "max = 2,")
+        .replace("http2 = true", "http2 = false");
     check_plan(
         EVERYTHING,
         &other,
@@ -200,6 +201,7 @@ fn everything_else_is_told_and_moves_nobody() {
             "portal classic endpoint http://[::2]:8080 weight 3 → 4",
             "apps.portal.classic.balance round-robin → least-request",
             "apps.portal.classic.connections.max 1 → 2",
+            "apps.portal.classic.http2 true → false: HTTP/2 connections end when what they carry is done",
         ],
         Verdict::Unchanged,
         &[],

@@ -7,6 +7,7 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod engine;
 pub(crate) mod multi;
+pub(crate) mod multi_engine;
 pub(crate) mod pki;
 pub(crate) mod proxy;
 mod surf;

@@ -52,7 +52,7 @@ impl Head {
         !self.all(name).is_empty()
     }
 
-    fn is_chunked(&self) -> bool {
+    pub(crate) fn is_chunked(&self) -> bool {
         self.all("transfer-encoding").iter().any(|value| value.eq_ignore_ascii_case("chunked"))
     }
 }
