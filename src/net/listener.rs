@@ -66,6 +66,9 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
         // `[::]` and `0.0.0.0` are two listeners, on every system alike.
         socket.set_only_v6(true)?;
     }
+    // On Linux accepted sockets inherit it, which saves a system call for each. Responses are written whole; waiting
+    // for more to send only delays them.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

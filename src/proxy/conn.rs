@@ -12,12 +12,14 @@ use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
 use crate::net::crowd::Member;
-use crate::net::drain::Open;
+use crate::net::spread::Held;
 use crate::net::stream::Stream;
 use crate::net::{preface, tls};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
 use crate::proxy::{arrival, http1, http2};
+use crate::runtime::listener::Listener;
+use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::kinds::{AnswerKind, TurnedAway};
 use crate::telemetry::metrics::ListenerMetrics;
 
@@ -41,6 +43,27 @@ pub struct Entrance {
     pub local_port: u16,
     /// Where this worker counts its connections.
     pub metrics: Arc<ListenerMetrics>,
+    /// What it spoke when it was last looked at.
+    spoken: RefCell<Option<Arc<Listener>>>,
+}
+
+impl Entrance {
+    /// A listener, as one worker serves it.
+    pub fn new(configured: SocketAddr, local_port: u16, metrics: Arc<ListenerMetrics>) -> Self {
+        Self { configured, local_port, metrics, spoken: RefCell::default() }
+    }
+
+    /// What it speaks. A listener that an edit took away speaks what it did before, until its queue is empty: who waits
+    /// there came for that.
+    pub fn speaks(&self, snapshot: &Snapshot) -> Option<Arc<Listener>> {
+        let mut spoken = self.spoken.borrow_mut();
+        if let Some(listener) = snapshot.listeners.find(self.configured)
+            && !spoken.as_ref().is_some_and(|known| Arc::ptr_eq(known, listener))
+        {
+            *spoken = Some(Arc::clone(listener));
+        }
+        spoken.clone()
+    }
 }
 
 /// One downstream connection.
@@ -67,7 +90,7 @@ pub struct Downstream {
 /// Keeps a connection counted among the open ones.
 struct Counted {
     door: Rc<Entrance>,
-    _open: Open,
+    _held: Held,
 }
 
 /// Remembers the app of the last `Host`: a connection rarely names two, and reading one takes longer than
@@ -112,17 +135,19 @@ pub async fn serve(
     mut socket: TcpStream,
     remote: SocketAddr,
     door: Rc<Entrance>,
-    open: Open,
+    held: Held,
 ) {
-    // Responses are written whole; waiting for more to send only delays them. Fails when the client is gone.
-    let _ = socket.set_nodelay(true);
+    if cfg!(not(target_os = "linux")) {
+        // There the listening socket passes it on. Fails when the client is gone.
+        let _ = socket.set_nodelay(true);
+    }
     let view = worker.view();
     let limits = view.snapshot.limits.clone();
-    let listener = view.snapshot.listeners.find(door.configured).cloned();
+    let listener = door.speaks(&view.snapshot);
     let activity = Activity::new(Arc::clone(&worker.clock), limits.header_timeout, limits.idle_timeout);
     worker.watch(&activity);
     door.metrics.connection_opened();
-    let counted = Counted { door: Rc::clone(&door), _open: open };
+    let counted = Counted { door: Rc::clone(&door), _held: held };
     let tls = listener.as_ref().and_then(|listener| listener.tls.clone());
     let mut peer =
         Peer { address: remote.ip().to_canonical(), local_port: door.local_port, is_tls: tls.is_some() };
