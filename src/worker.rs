@@ -28,7 +28,7 @@ use crate::proxy::conn::{Entrance, serve};
 use crate::proxy::context::{Shared, WorkerContext};
 use crate::runtime::live::Live;
 use crate::telemetry::access_log::WorkerLog;
-use crate::telemetry::kinds::AnswerKind;
+use crate::telemetry::kinds::{AnswerKind, TurnedAway};
 use crate::telemetry::metrics::Metrics;
 
 /// What a connection gets that is one too many. Written without reading: whoever floods us does not get our
@@ -188,9 +188,13 @@ impl Listener {
         let worker = &self.worker;
         let limit = worker.view().snapshot.limits.connections.unwrap_or(self.default_connections);
         let Some(open) = worker.drain.enter(limit.get()) else {
-            worker.view().no_app.record_answer(AnswerKind::Overloaded);
-            // A fresh connection has room for this; whoever hung up already misses nothing.
-            let _ = socket.try_write(OVERLOADED);
+            let view = worker.view();
+            self.entrance.metrics.turned_away(TurnedAway::PerProcess);
+            view.no_app.record_answer(AnswerKind::Overloaded);
+            if self.entrance.speaks(&view.snapshot).is_none_or(|listener| listener.tls.is_none()) {
+                // A fresh connection has room for this; whoever hung up already misses nothing.
+                let _ = socket.try_write(OVERLOADED);
+            }
             return;
         };
         // The average is over those that are open besides this one.

@@ -123,6 +123,14 @@ impl Downstream {
     }
 }
 
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        if let Some(reason) = self.activity.ended() {
+            self.door.metrics.record_closed(reason);
+        }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.door.metrics.connection_closed();

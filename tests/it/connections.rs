@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use crate::support::{Engine, Proxy, Wire, portal};
 
+mod ends;
+mod limits;
 mod spread;
 
 /// A connection from an address of this machine: all of 127.0.0.0/8 is.
@@ -18,6 +20,11 @@ fn wire_from(source: [u8; 4], to: SocketAddr) -> Wire {
 /// A proxy with these lines beside its app.
 fn proxy_with(engine: &Engine, lines: &str) -> Proxy {
     Proxy::with(format!("{}\n{lines}\n", portal("", engine, engine)))
+}
+
+/// How many connections of this proxy's only listener were turned away for this reason.
+fn turned_away(reason: &str) -> String {
+    format!("cutover_connections_turned_away_total{{listener=\"127.0.0.1:0\",reason=\"{reason}\"}}")
 }
 
 /// How many connections of this proxy's only listener ended for this reason.
