@@ -32,6 +32,9 @@ pub struct Peer {
     pub local_port: u16,
     /// Whether they speak TLS with us.
     pub is_tls: bool,
+    /// Whether they are believed where `trust.proxies` has their address. Not where a balancer brings somebody whom it
+    /// does not name: then the address is the balancer's, and the words are not.
+    pub speaks_for_itself: bool,
 }
 
 /// The listener that a connection came in by, as one worker serves it.
@@ -157,8 +160,12 @@ pub async fn serve(
     door.metrics.connection_opened();
     let counted = Counted { door: Rc::clone(&door), _held: held };
     let tls = listener.as_ref().and_then(|listener| listener.tls.clone());
-    let mut peer =
-        Peer { address: remote.ip().to_canonical(), local_port: door.local_port, is_tls: tls.is_some() };
+    let mut peer = Peer {
+        address: remote.ip().to_canonical(),
+        local_port: door.local_port,
+        is_tls: tls.is_some(),
+        speaks_for_itself: true,
+    };
     if listener.is_some_and(|listener| listener.is_proxied) {
         match arrival::introduced(&mut socket, peer, &view.snapshot).await {
             Ok(introduced) => peer = introduced,

@@ -101,7 +101,7 @@ async fn serve(
     let most = view.snapshot.limits.headers;
     let is_ours = if is_http2 { multiplexed::as_http1(&mut parts, most) } else { Ok(()) };
     let peer = &downstream.peer;
-    let peer_is_trusted = view.snapshot.trust.includes(peer.address);
+    let peer_is_trusted = peer.speaks_for_itself && view.snapshot.trust.includes(peer.address);
     let client =
         if peer_is_trusted { view.snapshot.trust.client(&parts.headers, peer.address) } else { peer.address };
     let secure = peer.is_tls || (peer_is_trusted && headers::forwarded_over_tls(&parts.headers));
