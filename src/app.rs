@@ -22,6 +22,7 @@ use crate::decide::ticket::SigningKey;
 use crate::net::crowd::Crowd;
 use crate::net::doors::Doors;
 use crate::net::drain::Drain;
+use crate::net::spread::{Loads, Spread};
 use crate::runtime::listener::Listeners;
 use crate::runtime::live::Live;
 use crate::runtime::snapshot::Snapshot;
@@ -77,6 +78,7 @@ pub struct App {
     admin: SocketAddr,
     live: Live,
     drain: Arc<Drain>,
+    loads: Arc<Loads>,
     control: Control,
     access: Arc<AccessLog>,
     /// Ends the admin and the control thread when it is dropped.
@@ -123,10 +125,14 @@ impl App {
             .local_addr()
             .map_err(|source| StartError::Admin { address: config.admin.bind, source })?;
 
+        let loads = Loads::new(workers);
+        let (mailboxes, arrivals): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let mailboxes: Arc<[_]> = mailboxes.into();
         let mut threads = Vec::new();
-        for (index, doors) in receivers.into_iter().enumerate() {
+        for (own, (doors, arrivals)) in receivers.into_iter().zip(arrivals).enumerate() {
             let outfit = Outfit {
-                index,
+                spread: Spread { loads: Arc::clone(&loads), own, mailboxes: Arc::clone(&mailboxes) },
+                arrivals,
                 live: live.clone(),
                 metrics: Arc::clone(&metrics),
                 drain: Arc::clone(&drain),
@@ -190,12 +196,17 @@ impl App {
         threads.push(spawn_admin(state, admin_listener, admin_doors, admin_stopped)?);
         ProxyStarted { listeners: &listeners, admin, workers }.tell();
         let stop = vec![stop_control, stop_admin];
-        Ok(Self { listeners, admin, live, drain, control, access, stop, threads })
+        Ok(Self { listeners, admin, live, drain, loads, control, access, stop, threads })
     }
 
     /// Where it accepts requests, with the ports that the system chose, in the order of their addresses.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
+    }
+
+    /// How many connections each worker holds.
+    pub fn connections_by_worker(&self) -> Vec<usize> {
+        self.loads.by_worker()
     }
 
     /// The operators' door.

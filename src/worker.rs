@@ -1,6 +1,7 @@
 //! One core: a single-threaded runtime, its own listening sockets, its own upstream connections, its own metric
 //! shard. Workers share nothing but what `runtime` and `upstream::endpoint` name.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -21,12 +22,13 @@ use crate::net::activity::TICK;
 use crate::net::crowd::Crowd;
 use crate::net::doors::Door;
 use crate::net::drain::Drain;
-use crate::net::listener::Acceptor;
+use crate::net::listener::{Acceptor, last_word};
+use crate::net::spread::{Handed, Held, Spread};
 use crate::proxy::conn::{Entrance, serve};
 use crate::proxy::context::{Shared, WorkerContext};
 use crate::runtime::live::Live;
 use crate::telemetry::access_log::WorkerLog;
-use crate::telemetry::kinds::AnswerKind;
+use crate::telemetry::kinds::{AnswerKind, TurnedAway};
 use crate::telemetry::metrics::Metrics;
 
 /// What a connection gets that is one too many. Written without reading: whoever floods us does not get our
@@ -37,8 +39,6 @@ const OVERLOADED: &[u8] =
 /// What a worker needs to begin.
 #[derive(Debug)]
 pub struct Outfit {
-    /// Its number, from 0.
-    pub index: usize,
     /// The running generation.
     pub live: Live,
     /// The numbers of the process.
@@ -47,6 +47,10 @@ pub struct Outfit {
     pub drain: Arc<Drain>,
     /// How many connections each client has.
     pub crowd: Arc<Crowd>,
+    /// Gives connections to the other workers; its own number is that of the worker.
+    pub spread: Spread,
+    /// Connections that others accepted.
+    pub arrivals: mpsc::UnboundedReceiver<Handed>,
     /// Its end of the access log.
     pub access: WorkerLog,
     /// Tells which listeners to serve; closing the channel ends the worker.
@@ -59,7 +63,7 @@ pub struct Outfit {
 
 /// Starts a worker in a thread of its own. It ends when its channel of doors is closed, and drops what is left.
 pub fn spawn(outfit: Outfit) -> io::Result<JoinHandle<io::Result<()>>> {
-    Builder::new().name(format!("cutover-{}", outfit.index)).spawn(move || {
+    Builder::new().name(format!("cutover-{}", outfit.spread.own)).spawn(move || {
         let runtime =
             RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         runtime.block_on(run(outfit));
@@ -68,8 +72,22 @@ pub fn spawn(outfit: Outfit) -> io::Result<JoinHandle<io::Result<()>>> {
 }
 
 async fn run(outfit: Outfit) {
-    let Outfit { index, live, metrics, drain, crowd, access, mut doors, default_connections, ahead } = outfit;
-    let worker = WorkerContext::new(index, &live, &metrics, Shared { drain, crowd }, access, ahead);
+    let Outfit {
+        live,
+        metrics,
+        drain,
+        crowd,
+        spread,
+        arrivals,
+        access,
+        mut doors,
+        default_connections,
+        ahead,
+    } = outfit;
+    let worker = WorkerContext::new(spread.own, &live, &metrics, Shared { drain, crowd }, access, ahead);
+    let spread = Rc::new(spread);
+    let entrances = Entrances::default();
+    spawn_local(take_in(Rc::clone(&worker), Rc::clone(&entrances), arrivals));
     spawn_local(tick(Rc::clone(&worker)));
     spawn_local({
         let worker = Rc::clone(&worker);
@@ -83,13 +101,16 @@ async fn run(outfit: Outfit) {
                 let Ok(acceptor) = Acceptor::new(socket) else { continue };
                 let close = Rc::new(Notify::new());
                 closing.insert(configured, Rc::clone(&close));
-                let entrance = Entrance {
-                    configured,
-                    local_port: local.port(),
-                    metrics: worker.metrics.listener(&configured.to_string()),
+                let entrance = Rc::new(entrance(&worker, configured, local.port()));
+                // What it speaks now it goes on to speak, should an edit take it away before anybody came.
+                entrance.speaks(&worker.view().snapshot);
+                entrances.borrow_mut().insert(configured, Rc::clone(&entrance));
+                let listener = Listener {
+                    worker: Rc::clone(&worker),
+                    entrance,
+                    spread: Rc::clone(&spread),
+                    default_connections,
                 };
-                let listener =
-                    Listener { worker: Rc::clone(&worker), entrance: Rc::new(entrance), default_connections };
                 spawn_local(listener.run(acceptor, close));
             }
             Door::Close { configured } => {
@@ -100,6 +121,29 @@ async fn run(outfit: Outfit) {
         }
     }
     worker.access.flush();
+}
+
+fn entrance(worker: &WorkerContext, configured: SocketAddr, local_port: u16) -> Entrance {
+    Entrance::new(configured, local_port, worker.metrics.listener(&configured.to_string()))
+}
+
+/// The listeners that this worker serves or served, by the address that the operator wrote.
+type Entrances = Rc<RefCell<HashMap<SocketAddr, Rc<Entrance>>>>;
+
+/// Serves what other workers accepted and gave to this one. They may have done so at a listener that is closed here
+/// already, or not open yet.
+async fn take_in(
+    worker: Rc<WorkerContext>,
+    entrances: Entrances,
+    mut arrivals: mpsc::UnboundedReceiver<Handed>,
+) {
+    while let Some(Handed { socket, remote, configured, local_port, held }) = arrivals.recv().await {
+        // Fails only without a reactor, and this thread has one.
+        let Ok(socket) = TcpStream::from_std(socket) else { continue };
+        let known = entrances.borrow().get(&configured).map(Rc::clone);
+        let entrance = known.unwrap_or_else(|| Rc::new(entrance(&worker, configured, local_port)));
+        spawn_local(serve(Rc::clone(&worker), socket, remote, entrance, held));
+    }
 }
 
 async fn tick(worker: Rc<WorkerContext>) {
@@ -121,6 +165,7 @@ async fn tick(worker: Rc<WorkerContext>) {
 struct Listener {
     worker: Rc<WorkerContext>,
     entrance: Rc<Entrance>,
+    spread: Rc<Spread>,
     default_connections: NonZeroUsize,
 }
 
@@ -143,11 +188,19 @@ impl Listener {
         let worker = &self.worker;
         let limit = worker.view().snapshot.limits.connections.unwrap_or(self.default_connections);
         let Some(open) = worker.drain.enter(limit.get()) else {
-            worker.view().no_app.record_answer(AnswerKind::Overloaded);
-            // A fresh connection has room for this; whoever hung up already misses nothing.
-            let _ = socket.try_write(OVERLOADED);
+            let view = worker.view();
+            self.entrance.metrics.turned_away(TurnedAway::PerProcess);
+            view.no_app.record_answer(AnswerKind::Overloaded);
+            if self.entrance.speaks(&view.snapshot).is_none_or(|listener| listener.tls.is_none()) {
+                last_word(&socket, OVERLOADED);
+            }
             return;
         };
-        spawn_local(serve(Rc::clone(worker), socket, remote, Rc::clone(&self.entrance), open));
+        // The average is over those that are open besides this one.
+        let held = Held { open, load: self.spread.enter(worker.drain.open().saturating_sub(1)) };
+        let Entrance { configured, local_port, .. } = *self.entrance;
+        if let Some((socket, held)) = self.spread.hand_over(socket, remote, (configured, local_port), held) {
+            spawn_local(serve(Rc::clone(worker), socket, remote, Rc::clone(&self.entrance), held));
+        }
     }
 }

@@ -17,7 +17,7 @@ local requests, turn = {}, 0
 
 function init(arguments)
   for cookie in io.lines(arguments[1]) do
-    requests[#requests + 1] = wrk.format("GET", arguments[2], { ["Cookie"] = cookie })
+    requests[#requests + 1] = wrk.format("GET", arguments[2], { ["Cookie"] = cookie, ["Connection"] = arguments[3] })
   end
 end
 
@@ -57,8 +57,8 @@ def signed(url, name="cutover", brought=None):
 class Load:
     """wrk on its core, with the Cookie lines of all users."""
 
-    def __init__(self, folder, core, connections, user_tickets=None, user_flows=None, path="/"):
-        self.core, self.connections, self.path = core, connections, path
+    def __init__(self, folder, core, connections, user_tickets=None, user_flows=None, path="/", keep_alive=True):
+        self.core, self.connections, self.path, self.keep_alive = core, connections, path, keep_alive
         self.script = folder / "load.lua"
         self.script.write_text(SCRIPT)
         self.cookies = folder / ("flows.txt" if user_flows else "cookies.txt")
@@ -72,7 +72,7 @@ class Load:
         """`taskset`: wrk makes its thread before anyone could pin it."""
         return subprocess.Popen(
             ["taskset", "-c", str(self.core), "wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout=5s",
-             "-s", str(self.script), url, "--", str(self.cookies), self.path],
+             "-s", str(self.script), url, "--", str(self.cookies), self.path, *(() if self.keep_alive else ("close",))],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 

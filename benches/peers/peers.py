@@ -16,6 +16,9 @@ import machine
 
 CLASSIC, IDENTITY = "classic", "identity"
 
+# Bytes of a large answer.
+LARGE = 10 * 2**20
+
 
 class Engines:
     """Both engines: one nginx on the load's core, answering about 150 bytes from two ports."""
@@ -27,10 +30,12 @@ class Engines:
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ default_type text/plain; return 200 "{name} {'.' * (150 - len(name) - 1)}"; }}
+    location = /large {{ root {folder}; }}
   }}"""
             for name, port in self.ports.items()
         )
         folder.mkdir(parents=True)
+        (folder / "large").write_bytes(bytes(LARGE))
         config = folder / "nginx.conf"
         config.write_text(f"{nginx_head(folder)}{servers}\n}}\n")
         self.process = machine.Process(nginx_command(config), core, folder / "log")
@@ -138,6 +143,7 @@ class Nginx(Peer):
     location / {{
       proxy_pass http://$engine;
       proxy_http_version 1.1;
+      proxy_max_temp_file_size 0;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr;

@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use cutover::net::proxy_protocol::parse;
+use cutover::net::proxy_protocol::{Told, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(parse(&data[..length]), Ok(None), "{length}");
             }
             assert_eq!(parse(&more), Ok(Some(header)));
-            if let Some(addresses) = header.addresses {
+            if let Told::Client(addresses) = header.told {
                 assert_eq!(addresses.source.is_ipv4(), addresses.destination.is_ipv4());
             }
         }

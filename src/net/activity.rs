@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
+use crate::telemetry::kinds::CloseReason;
+
 /// How often a worker looks at its connections.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -87,6 +89,9 @@ pub enum Stall {
 /// No point in time: nothing is awaited.
 const NEVER: u64 = u64::MAX;
 
+/// No reason of ours to end the connection.
+const UNDECIDED: u8 = u8::MAX;
+
 /// What one downstream connection is doing.
 #[derive(Debug)]
 pub struct Activity {
@@ -104,6 +109,8 @@ pub struct Activity {
     exchange_deadline: AtomicU64,
     head_timeout: AtomicU64,
     idle_timeout: AtomicU64,
+    /// Why we end the connection, by [`CloseReason::index`]; [`UNDECIDED`] while we do not.
+    ends: AtomicU8,
     waker: AtomicWaker,
     /// Whether there is a waker that was not used since.
     is_registered: AtomicBool,
@@ -123,6 +130,7 @@ impl Activity {
             exchange_deadline: AtomicU64::new(NEVER),
             head_timeout: AtomicU64::new(millis(head_timeout)),
             idle_timeout: AtomicU64::new(millis(idle_timeout)),
+            ends: AtomicU8::new(UNDECIDED),
             waker: AtomicWaker::new(),
             is_registered: AtomicBool::new(false),
         })
@@ -269,6 +277,18 @@ impl Activity {
         (now >= self.step_deadline.load(Ordering::Relaxed)).then_some(Stall::Step)
     }
 
+    /// We end the connection. The first reason stands.
+    pub fn end(&self, reason: CloseReason) {
+        if self.ends.load(Ordering::Relaxed) == UNDECIDED {
+            self.ends.store(reason.index() as u8, Ordering::Relaxed);
+        }
+    }
+
+    /// Why we end the connection, if we do.
+    pub fn ended(&self) -> Option<CloseReason> {
+        CloseReason::ALL.get(usize::from(self.ends.load(Ordering::Relaxed))).copied()
+    }
+
     /// Wakes the connection's task when something has taken too long. Called by the worker every tick.
     pub fn check(&self) {
         if self.stall().is_some() {
@@ -332,6 +352,15 @@ mod tests {
         assert_eq!(activity.stall(), Some(Stall::Reader));
         activity.note_write(true);
         assert_eq!(activity.stall(), None);
+    }
+
+    #[test]
+    fn the_first_reason_to_end_a_connection_stands() {
+        let (_, activity) = new();
+        assert_eq!(activity.ended(), None);
+        activity.end(CloseReason::SlowReader);
+        activity.end(CloseReason::Idle);
+        assert_eq!(activity.ended(), Some(CloseReason::SlowReader));
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Drain {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Downstream connections that are open.
+    /// Downstream connections that are open, those included that are on their way to another worker.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }

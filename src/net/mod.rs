@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP, beyond the bare status line that a stalled client gets, and but for [`strict`].
 
 pub mod listener;
+pub mod spread;
 pub mod doors;
 pub mod activity;
 pub mod tls;

@@ -22,11 +22,21 @@ const SIGNATURE_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// What a header says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// Who is spoken for, and where they connected to; `None` when the balancer speaks for itself, as its health checks
-    /// do, or does not say.
-    pub addresses: Option<Addresses>,
+    /// Who is spoken for.
+    pub told: Told,
     /// Bytes of the header: what follows is the client's.
     pub length: usize,
+}
+
+/// For whom a balancer speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// For itself, as its health checks do (version 2, `LOCAL`).
+    Itself,
+    /// For somebody whom it does not name (`UNKNOWN`, `AF_UNSPEC`, a Unix socket).
+    Somebody,
+    /// For a client.
+    Client(Addresses),
 }
 
 /// Both ends of the connection that a balancer took.
@@ -73,7 +83,7 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
     let family = words.next().ok_or(NoHeader)?;
     if family == "UNKNOWN" {
         // Whatever else it says is to be ignored.
-        return Ok(Some(Header { addresses: None, length }));
+        return Ok(Some(Header { told: Told::Somebody, length }));
     }
     let mut next = || words.next().ok_or(NoHeader);
     let addresses = [next()?, next()?];
@@ -92,7 +102,7 @@ fn parse_v1(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
         destination: SocketAddr::new(destination?, destination_port?),
         is_tls: false,
     };
-    Ok(Some(Header { addresses: Some(addresses), length }))
+    Ok(Some(Header { told: Told::Client(addresses), length }))
 }
 
 /// Decimal, without a sign or zeros in front.
@@ -118,7 +128,8 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
         (1, 1, 1) => 4,
         (1, 2, 1) => 16,
         (1, 1 | 2, _) => return Err(NoHeader),
-        _ => return Ok(Some(Header { addresses: None, length })),
+        (0, _, _) => return Ok(Some(Header { told: Told::Itself, length })),
+        _ => return Ok(Some(Header { told: Told::Somebody, length })),
     };
     let (addresses, extensions) = payload.split_at_checked(2 * size + 4).ok_or(NoHeader)?;
     let address = |from: usize| match <[u8; 4]>::try_from(&addresses[from..from + size]) {
@@ -135,7 +146,7 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
         destination: SocketAddr::new(address(size), port(2 * size + 2)),
         is_tls: is_tls(extensions)?,
     };
-    Ok(Some(Header { addresses: Some(addresses), length }))
+    Ok(Some(Header { told: Told::Client(addresses), length }))
 }
 
 /// Walks over the extensions for `PP2_TYPE_SSL` (the document, 2.2.5), whose first byte says whether the client spoke

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::net::activity::{Activity, Phase, Stall};
+use crate::telemetry::kinds::CloseReason;
 
 /// What a client gets whose head does not end (RFC 9110 15.5.9). Bare: a head that is not whole names no app
 /// whose page this could be.
@@ -74,15 +75,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {
                 self.activity.note_read(None);
                 match self.activity.stall() {
                     // As if the client had hung up: the connection closes without a word.
-                    Some(Stall::Idle) => return Poll::Ready(Ok(())),
+                    Some(Stall::Idle) => {
+                        self.activity.end(CloseReason::Idle);
+                        return Poll::Ready(Ok(()));
+                    }
                     Some(Stall::Head) => {
                         // Nothing is in flight before the first whole head, and what was sent before it was
                         // flushed: the connection is ours to write to. If there is no room, nobody is reading.
                         let _ = Pin::new(&mut self.inner).poll_write(context, SLOW_HEAD);
                         let _ = Pin::new(&mut self.inner).poll_flush(context);
+                        self.activity.end(CloseReason::SlowHead);
                         return Poll::Ready(Err(stalled(Stall::Head)));
                     }
-                    Some(Stall::Tunnel) => return Poll::Ready(Err(stalled(Stall::Tunnel))),
+                    Some(Stall::Tunnel) => {
+                        self.activity.end(CloseReason::IdleTunnel);
+                        return Poll::Ready(Err(stalled(Stall::Tunnel)));
+                    }
                     // These are told on the request path, which knows what was promised to the client.
                     Some(Stall::Body | Stall::Reader | Stall::Step | Stall::Exchange) | None => {}
                 }
@@ -105,7 +113,10 @@ impl<T> Stream<T> {
         if self.activity.phase() == Phase::Tunnel && polled.is_ready() {
             self.activity.enter(Phase::Tunnel);
         }
-        (polled.is_pending() && self.activity.stall() == Some(Stall::Reader)).then(|| stalled(Stall::Reader))
+        (polled.is_pending() && self.activity.stall() == Some(Stall::Reader)).then(|| {
+            self.activity.end(CloseReason::SlowReader);
+            stalled(Stall::Reader)
+        })
     }
 }
 

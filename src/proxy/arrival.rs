@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tokio::net::TcpStream;
 
 use crate::net::crowd::Member;
-use crate::net::proxy_protocol::{self, Header, ReadError};
+use crate::net::proxy_protocol::{self, Header, ReadError, Told};
 use crate::proxy::conn::Peer;
 use crate::proxy::context::WorkerContext;
 use crate::runtime::snapshot::Snapshot;
@@ -15,7 +15,8 @@ use crate::telemetry::kinds::TurnedAway;
 pub(super) const TOO_MANY: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Whom a trusted balancer speaks for: from here on, that is the peer. Where it speaks for itself, it is the peer.
+/// Whom a trusted balancer speaks for: from here on, that is the peer. Where it speaks for itself, it is the peer; where it
+/// does not say for whom, it is too, but what is then said is not the balancer's word.
 pub(super) async fn introduced(
     socket: &mut TcpStream,
     balancer: Peer,
@@ -24,12 +25,16 @@ pub(super) async fn introduced(
     if !snapshot.trust.includes(balancer.address) {
         return Err(TurnedAway::NotTrusted);
     }
-    match proxy_protocol::read(socket, snapshot.limits.header_timeout).await {
-        Ok(Header { addresses: None, .. }) => Ok(balancer),
-        Ok(Header { addresses: Some(told), .. }) => Ok(Peer {
+    // Boxed: the room for a header would make the future of every connection larger by 2 KiB.
+    let read = Box::pin(proxy_protocol::read(socket, snapshot.limits.header_timeout));
+    match read.await {
+        Ok(Header { told: Told::Itself, .. }) => Ok(balancer),
+        Ok(Header { told: Told::Somebody, .. }) => Ok(Peer { speaks_for_itself: false, ..balancer }),
+        Ok(Header { told: Told::Client(told), .. }) => Ok(Peer {
             address: told.source.ip().to_canonical(),
             local_port: told.destination.port(),
             is_tls: balancer.is_tls || told.is_tls,
+            speaks_for_itself: true,
         }),
         Err(ReadError::Late) => Err(TurnedAway::LateHeader),
         Err(ReadError::NoHeader(_) | ReadError::Closed(_)) => Err(TurnedAway::NoHeader),

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::record::Record;
-use crate::telemetry::kinds::UpstreamFailure;
+use crate::telemetry::kinds::{CloseReason, UpstreamFailure};
 use crate::upstream::answer::Answer;
 use crate::upstream::error::AnswerError;
 use crate::upstream::h2::upload::Unread;
@@ -225,6 +225,7 @@ impl Body for ResponseBody {
         // An engine that always has more must not outlast the limit of the whole.
         if matches!(content, Content::Engine { .. }) && activity.stall() == Some(Stall::Exchange) {
             *content = Content::Empty;
+            activity.end(CloseReason::RequestTimeout);
             return Poll::Ready(Some(Err(ResponseBodyError::Late)));
         }
         match content {
@@ -263,9 +264,11 @@ impl Body for ResponseBody {
                 Poll::Pending => match activity.stall() {
                     Some(stall @ (Stall::Step | Stall::Exchange | Stall::Body)) => {
                         *content = Content::Empty;
-                        // Only a late step is the engine's fault.
-                        if stall == Stall::Step {
-                            record.broke_off(UpstreamFailure::BodyTimeout);
+                        match stall {
+                            Stall::Exchange => activity.end(CloseReason::RequestTimeout),
+                            Stall::Body => activity.end(CloseReason::SlowBody),
+                            // Only a late step is the engine's fault.
+                            _ => record.broke_off(UpstreamFailure::BodyTimeout),
                         }
                         Poll::Ready(Some(Err(ResponseBodyError::Late)))
                     }

@@ -12,12 +12,15 @@ use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
 use crate::net::crowd::Member;
-use crate::net::drain::Open;
+use crate::net::listener::last_word;
+use crate::net::spread::Held;
 use crate::net::stream::Stream;
 use crate::net::{preface, tls};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
 use crate::proxy::{arrival, http1, http2};
+use crate::runtime::listener::Listener;
+use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::kinds::{AnswerKind, TurnedAway};
 use crate::telemetry::metrics::ListenerMetrics;
 
@@ -30,6 +33,9 @@ pub struct Peer {
     pub local_port: u16,
     /// Whether they speak TLS with us.
     pub is_tls: bool,
+    /// Whether they are believed where `trust.proxies` has their address. Not where a balancer brings somebody whom it
+    /// does not name: then the address is the balancer's, and the words are not.
+    pub speaks_for_itself: bool,
 }
 
 /// The listener that a connection came in by, as one worker serves it.
@@ -41,6 +47,27 @@ pub struct Entrance {
     pub local_port: u16,
     /// Where this worker counts its connections.
     pub metrics: Arc<ListenerMetrics>,
+    /// What it spoke when it was last looked at.
+    spoken: RefCell<Option<Arc<Listener>>>,
+}
+
+impl Entrance {
+    /// A listener, as one worker serves it.
+    pub fn new(configured: SocketAddr, local_port: u16, metrics: Arc<ListenerMetrics>) -> Self {
+        Self { configured, local_port, metrics, spoken: RefCell::default() }
+    }
+
+    /// What it speaks. A listener that an edit took away speaks what it did before, until its queue is empty: who waits
+    /// there came for that.
+    pub fn speaks(&self, snapshot: &Snapshot) -> Option<Arc<Listener>> {
+        let mut spoken = self.spoken.borrow_mut();
+        if let Some(listener) = snapshot.listeners.find(self.configured)
+            && !spoken.as_ref().is_some_and(|known| Arc::ptr_eq(known, listener))
+        {
+            *spoken = Some(Arc::clone(listener));
+        }
+        spoken.clone()
+    }
 }
 
 /// One downstream connection.
@@ -67,7 +94,7 @@ pub struct Downstream {
 /// Keeps a connection counted among the open ones.
 struct Counted {
     door: Rc<Entrance>,
-    _open: Open,
+    _held: Held,
 }
 
 /// Remembers the app of the last `Host`: a connection rarely names two, and reading one takes longer than
@@ -100,6 +127,14 @@ impl Downstream {
     }
 }
 
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        if let Some(reason) = self.activity.ended() {
+            self.door.metrics.record_closed(reason);
+        }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.door.metrics.connection_closed();
@@ -112,20 +147,26 @@ pub async fn serve(
     mut socket: TcpStream,
     remote: SocketAddr,
     door: Rc<Entrance>,
-    open: Open,
+    held: Held,
 ) {
-    // Responses are written whole; waiting for more to send only delays them. Fails when the client is gone.
-    let _ = socket.set_nodelay(true);
+    if cfg!(not(target_os = "linux")) {
+        // There the listening socket passes it on. Fails when the client is gone.
+        let _ = socket.set_nodelay(true);
+    }
     let view = worker.view();
     let limits = view.snapshot.limits.clone();
-    let listener = view.snapshot.listeners.find(door.configured).cloned();
+    let listener = door.speaks(&view.snapshot);
     let activity = Activity::new(Arc::clone(&worker.clock), limits.header_timeout, limits.idle_timeout);
     worker.watch(&activity);
     door.metrics.connection_opened();
-    let counted = Counted { door: Rc::clone(&door), _open: open };
+    let counted = Counted { door: Rc::clone(&door), _held: held };
     let tls = listener.as_ref().and_then(|listener| listener.tls.clone());
-    let mut peer =
-        Peer { address: remote.ip().to_canonical(), local_port: door.local_port, is_tls: tls.is_some() };
+    let mut peer = Peer {
+        address: remote.ip().to_canonical(),
+        local_port: door.local_port,
+        is_tls: tls.is_some(),
+        speaks_for_itself: true,
+    };
     if listener.is_some_and(|listener| listener.is_proxied) {
         match arrival::introduced(&mut socket, peer, &view.snapshot).await {
             Ok(introduced) => peer = introduced,
@@ -136,8 +177,7 @@ pub async fn serve(
         door.metrics.turned_away(TurnedAway::PerAddress);
         if tls.is_none() {
             view.no_app.record_answer(AnswerKind::TooManyConnections);
-            // A fresh connection has room for this; whoever hung up already misses nothing.
-            let _ = socket.try_write(arrival::TOO_MANY);
+            last_word(&socket, arrival::TOO_MANY);
         }
         return;
     };

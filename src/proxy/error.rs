@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::proxy::restart::Gone;
-use crate::telemetry::kinds::{AnswerKind, UpstreamFailure};
+use crate::telemetry::kinds::{AnswerKind, CloseReason, UpstreamFailure};
 use crate::upstream::error::UpstreamError;
 
 /// A request that no engine answered.
@@ -102,6 +102,24 @@ impl ProxyError {
             | Self::Internal => true,
             Self::Misdirected | Self::UnknownProtocol | Self::EngineGone(_) | Self::Upstream(_) => false,
         }
+    }
+}
+
+/// Why the connection ends with such an answer; `None` where it does not, or where it is not the client's doing.
+pub fn close_reason_of(error: &ProxyError) -> Option<CloseReason> {
+    match error {
+        ProxyError::Malformed(_)
+        | ProxyError::MalformedBody
+        | ProxyError::HeadTooLarge { .. }
+        | ProxyError::BodyTooLarge { .. } => Some(CloseReason::Refused),
+        ProxyError::SlowBody => Some(CloseReason::SlowBody),
+        ProxyError::RequestTimeout { .. } => Some(CloseReason::RequestTimeout),
+        ProxyError::ClientGone
+        | ProxyError::Internal
+        | ProxyError::Misdirected
+        | ProxyError::UnknownProtocol
+        | ProxyError::EngineGone(_)
+        | ProxyError::Upstream(_) => None,
     }
 }
 

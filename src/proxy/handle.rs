@@ -27,7 +27,7 @@ use crate::net::activity::{Activity, Phase};
 use crate::proxy::body::{Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::View;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{ProxyError, close_reason_of};
 use crate::proxy::forward::{Exchange, forward};
 use crate::proxy::learn::{self, Answered};
 use crate::proxy::multiplexed;
@@ -67,8 +67,12 @@ pub async fn handle(
         worker.panicked("a request", &message);
         Err(ProxyError::Internal)
     });
-    let mut response =
-        outcome.unwrap_or_else(|error| Box::new(our_answer(&error, accept.as_ref(), &mut record)));
+    let mut response = outcome.unwrap_or_else(|error| {
+        if let Some(reason) = close_reason_of(&error) {
+            activity.end(reason);
+        }
+        Box::new(our_answer(&error, accept.as_ref(), &mut record))
+    });
     if downstream.peer.is_tls
         && let Some(hsts) = view.snapshot.listeners.find(downstream.door.configured)
         && let Some(hsts) = &hsts.hsts
@@ -97,7 +101,7 @@ async fn serve(
     let most = view.snapshot.limits.headers;
     let is_ours = if is_http2 { multiplexed::as_http1(&mut parts, most) } else { Ok(()) };
     let peer = &downstream.peer;
-    let peer_is_trusted = view.snapshot.trust.includes(peer.address);
+    let peer_is_trusted = peer.speaks_for_itself && view.snapshot.trust.includes(peer.address);
     let client =
         if peer_is_trusted { view.snapshot.trust.client(&parts.headers, peer.address) } else { peer.address };
     let secure = peer.is_tls || (peer_is_trusted && headers::forwarded_over_tls(&parts.headers));

@@ -19,7 +19,7 @@ use crate::net::strict::Strict;
 use crate::proxy::conn::Downstream;
 use crate::proxy::handle::handle;
 use crate::proxy::panic;
-use crate::telemetry::kinds::AnswerKind;
+use crate::telemetry::kinds::{AnswerKind, CloseReason};
 
 /// The largest read buffer of a downstream connection; a head may be as large as `limits.header_bytes` anyway.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -60,10 +60,19 @@ where
                 Poll::Ready(Ok(()))
             }
             // Nobody takes what we send, or not fast enough for the limit of the whole.
-            Poll::Pending if matches!(activity.stall(), Some(Stall::Reader | Stall::Exchange)) => {
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => match activity.stall() {
+                Some(Stall::Reader) => {
+                    activity.end(CloseReason::SlowReader);
+                    Poll::Ready(Ok(()))
+                }
+                Some(Stall::Exchange) => {
+                    activity.end(CloseReason::RequestTimeout);
+                    Poll::Ready(Ok(()))
+                }
+                Some(Stall::Idle | Stall::Head | Stall::Body | Stall::Tunnel | Stall::Step) | None => {
+                    Poll::Pending
+                }
+            },
         }
     })
     .await;
@@ -71,6 +80,8 @@ where
         && let Some(kind) = refused_head(&error)
     {
         downstream.refuse(kind);
+        // Where the head was slow, that is noted already, and stands.
+        activity.end(CloseReason::Refused);
     }
 }
 

@@ -32,7 +32,7 @@ use crate::proxy::conn::Downstream;
 use crate::proxy::context::WorkerContext;
 use crate::proxy::handle::handle;
 use crate::proxy::panic;
-use crate::telemetry::kinds::FloodKind;
+use crate::telemetry::kinds::{CloseReason, FloodKind};
 
 /// What one stream may send before we have passed it on. Enough for 200 Mbit/s over 40 ms.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -99,10 +99,19 @@ where
         match connection.as_mut().poll(context) {
             // An error is told to the client by the connection itself.
             Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending if matches!(activity.stall(), Some(Stall::Idle | Stall::Reader)) => {
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => match activity.stall() {
+                Some(Stall::Idle) => {
+                    activity.end(CloseReason::Idle);
+                    Poll::Ready(Ok(()))
+                }
+                Some(Stall::Reader) => {
+                    activity.end(CloseReason::SlowReader);
+                    Poll::Ready(Ok(()))
+                }
+                Some(Stall::Head | Stall::Body | Stall::Tunnel | Stall::Step | Stall::Exchange) | None => {
+                    Poll::Pending
+                }
+            },
         }
     })
     .await;

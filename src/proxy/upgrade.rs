@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
 use crate::proxy::conn::Downstream;
+use crate::telemetry::kinds::CloseReason;
 use crate::upstream::answer::Answer;
 use crate::upstream::endpoint::InFlight;
 
@@ -62,7 +63,10 @@ async fn carry(
     poll_fn(|context| {
         activity.register(context.waker());
         match tunnel.as_mut().poll(context) {
-            Poll::Pending if activity.stall() == Some(Stall::Tunnel) => Poll::Ready(()),
+            Poll::Pending if activity.stall() == Some(Stall::Tunnel) => {
+                activity.end(CloseReason::IdleTunnel);
+                Poll::Ready(())
+            }
             polled => polled,
         }
     })

@@ -240,8 +240,30 @@ labels! {
 }
 
 labels! {
+    /// Why we ended a client's connection that was served.
+    pub enum CloseReason {
+        /// No request began in time: nobody's fault.
+        Idle => "idle",
+        /// A request head took too long.
+        SlowHead => "slow_head",
+        /// The next bytes of a request body took too long.
+        SlowBody => "slow_body",
+        /// The client took nothing of an answer for too long.
+        SlowReader => "slow_reader",
+        /// A tunnel carried nothing for too long.
+        IdleTunnel => "idle_tunnel",
+        /// The whole exchange took longer than it may.
+        RequestTimeout => "request_timeout",
+        /// The request breaks the rules of HTTP, or is larger than we accept.
+        Refused => "refused",
+    }
+}
+
+labels! {
     /// Why a connection was turned away before it could ask anything.
     pub enum TurnedAway {
+        /// The process has as many open as it may.
+        PerProcess => "per_process",
         /// Its address has as many open as it may.
         PerAddress => "per_address",
         /// A PROXY protocol header is wanted, and the peer is nobody whose word is believed.

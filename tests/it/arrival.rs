@@ -22,12 +22,15 @@ fn turned_away(proxy: &Proxy, reason: &str, count: f64) {
 fn the_client_is_whom_the_balancer_speaks_for() {
     let (classic, _identity, proxy) = scene(PROXIED);
     let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x14\xc0\x00\x02\x02\xc6\x33\x64\x02\x30\x39\x01\xbb\x20\x00\x05\x01\x00\x00\x00\x00";
-    let headers: [(&[u8], &str, &str, &str); 4] = [
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
+    let headers: [(&[u8], &str, &str, &str); 5] = [
         (b"PROXY TCP4 192.0.2.1 198.51.100.2 12345 8443\r\n", "192.0.2.1", "8443", "http"),
         (b"PROXY TCP6 2001:db8::1 2001:db8::2 12345 8443\r\n", "2001:db8::1", "8443", "http"),
         (v2, "192.0.2.2", "443", "https"),
         // A balancer's health check: it is trusted itself, and what it forwards is believed.
-        (b"PROXY UNKNOWN\r\n", "203.0.113.9, 127.0.0.1", "", "http"),
+        (local, "203.0.113.9, 127.0.0.1", "", "http"),
+        // Somebody whom the balancer does not name: that is not the balancer's word.
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1", "", "http"),
     ];
     for (header, client, port, proto) in headers {
         let answer = proxy.raw([header, GET.as_bytes()].concat());

@@ -6,6 +6,7 @@ mod arrival;
 mod assign;
 mod cli;
 mod config;
+mod connections;
 mod faults;
 mod flows;
 mod forward;

@@ -10,9 +10,8 @@ const FOUR: &[u8] = &[192, 0, 2, 1, 198, 51, 100, 2, 0x30, 0x39, 0x01, 0xbb];
 fn addresses(bytes: &[u8]) -> Option<(String, String, bool)> {
     let header = parse(bytes).expect("a header").expect("whole");
     assert_eq!(header.length, bytes.len());
-    header.addresses.map(|Addresses { source, destination, is_tls }| {
-        (source.to_string(), destination.to_string(), is_tls)
-    })
+    let Told::Client(Addresses { source, destination, is_tls }) = header.told else { return None };
+    Some((source.to_string(), destination.to_string(), is_tls))
 }
 
 #[test]
@@ -33,6 +32,15 @@ fn the_headers_of_the_document() {
     assert_eq!(addresses(&v2(0, 0x11, FOUR)), None, "LOCAL, whatever else it says");
     assert_eq!(addresses(&v2(1, 0x00, b"")), None, "UNSPEC");
     assert_eq!(addresses(&v2(1, 0x31, &[0; 216])), None, "a UNIX socket");
+}
+
+#[test]
+fn a_balancer_speaks_for_itself_only_where_it_says_so() {
+    let told = |bytes: &[u8]| parse(bytes).expect("a header").expect("whole").told;
+    assert_eq!(told(&v2(0, 0x11, FOUR)), Told::Itself);
+    for unnamed in [b"PROXY UNKNOWN\r\n".to_vec(), v2(1, 0x00, b""), v2(1, 0x31, &[0; 216])] {
+        assert_eq!(told(&unnamed), Told::Somebody, "{}", unnamed.escape_ascii());
+    }
 }
 
 #[test]

@@ -130,6 +130,9 @@ families! {
     CONNECTIONS = Counter "cutover_connections_total" [listener];
     /// Client connections that were turned away before they could ask anything, and why.
     TURNED_AWAY = Counter "cutover_connections_turned_away_total" [listener, reason];
+    /// Client connections that we ended while they were served, and why. Not those that clients end, nor those that end with
+    /// an answer that both sides agreed to be the last. Exchanges on a stream of HTTP/2 end with their stream.
+    CONNECTIONS_CLOSED = Counter "cutover_connections_closed_total" [listener, reason];
     /// HTTP/2 connections that were ended because their client flooded them, and with what.
     HTTP2_FLOODS = Counter "cutover_http2_floods_total" [listener, kind];
     /// TLS handshakes with clients that failed, and why.

@@ -8,8 +8,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause,
-    ReloadResult, RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
+    AnswerKind, CloseReason, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel,
+    MoveCause, ReloadResult, RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -333,6 +333,13 @@ impl Picture {
             for reason in TurnedAway::ALL {
                 let count = |listener: &Arc<ListenerMetrics>| listener.turned_away[reason.index()].get();
                 turned_away.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
+            }
+        }
+        let mut closed = out.family(&family::CONNECTIONS_CLOSED);
+        for (name, shards) in &self.listeners {
+            for reason in CloseReason::ALL {
+                let count = |listener: &Arc<ListenerMetrics>| listener.closed[reason.index()].get();
+                closed.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
             }
         }
         let mut floods = out.family(&family::HTTP2_FLOODS);

@@ -13,8 +13,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause,
-    RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
+    AnswerKind, CloseReason, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel,
+    MoveCause, RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
 };
 use crate::telemetry::metrics::Shared;
 use crate::telemetry::metrics::cells::{Codes, Counter, Gauge, Histogram, Throttle, lock};
@@ -326,6 +326,7 @@ pub struct ListenerMetrics {
     pub(super) total: Counter,
     pub(super) handshake_failures: [Counter; HandshakeFailure::COUNT],
     pub(super) turned_away: [Counter; TurnedAway::COUNT],
+    pub(super) closed: [Counter; CloseReason::COUNT],
     pub(super) floods: [Counter; FloodKind::COUNT],
 }
 
@@ -339,6 +340,11 @@ impl ListenerMetrics {
     /// A connection was turned away.
     pub fn turned_away(&self, reason: TurnedAway) {
         self.turned_away[reason.index()].add(1);
+    }
+
+    /// We ended a connection that was served.
+    pub fn record_closed(&self, reason: CloseReason) {
+        self.closed[reason.index()].add(1);
     }
 
     /// An HTTP/2 connection was ended for a flood.

@@ -7,7 +7,7 @@ use crate::decide::decision::Reason;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::events::{ConfigApplied, ConfigRejected, ConfigUnchanged, Origin, UpstreamFailed};
 use crate::telemetry::kinds::{
-    AnswerKind, ConnectionState, MethodLabel, MoveCause, RetryOutcome, UpstreamFailure,
+    AnswerKind, CloseReason, ConnectionState, MethodLabel, MoveCause, RetryOutcome, UpstreamFailure,
 };
 
 const ENDPOINT: &str = "http://10.0.0.11:8080";
@@ -17,6 +17,7 @@ fn filled() -> Arc<Metrics> {
     let metrics = Metrics::new(2);
     for worker in [metrics.worker(0), metrics.worker(1)] {
         worker.listener("0.0.0.0:8443").connection_opened();
+        worker.listener("0.0.0.0:8443").record_closed(CloseReason::Idle);
         worker.record_ticket_rejected(Rejection::Epoch);
         worker.unrouted().routed().record_request(None, MethodLabel::Get, 421, Duration::from_micros(20));
         worker.unrouted().record_answer(AnswerKind::Misdirected);
@@ -83,10 +84,18 @@ upstream_failures_total{app="portal",engine="identity",endpoint="http://10.0.0.1
 retries_total{app="portal",engine="classic",outcome="success"} 2
 connections_open{listener="0.0.0.0:8443"} 2
 connections_total{listener="0.0.0.0:8443"} 2
+connections_turned_away_total{listener="0.0.0.0:8443",reason="per_process"} 0
 connections_turned_away_total{listener="0.0.0.0:8443",reason="per_address"} 0
 connections_turned_away_total{listener="0.0.0.0:8443",reason="not_trusted"} 0
 connections_turned_away_total{listener="0.0.0.0:8443",reason="no_header"} 0
 connections_turned_away_total{listener="0.0.0.0:8443",reason="late_header"} 0
+connections_closed_total{listener="0.0.0.0:8443",reason="idle"} 2
+connections_closed_total{listener="0.0.0.0:8443",reason="slow_head"} 0
+connections_closed_total{listener="0.0.0.0:8443",reason="slow_body"} 0
+connections_closed_total{listener="0.0.0.0:8443",reason="slow_reader"} 0
+connections_closed_total{listener="0.0.0.0:8443",reason="idle_tunnel"} 0
+connections_closed_total{listener="0.0.0.0:8443",reason="request_timeout"} 0
+connections_closed_total{listener="0.0.0.0:8443",reason="refused"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="reset"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="settings"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="ping"} 0

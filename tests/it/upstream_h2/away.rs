@@ -158,7 +158,7 @@ fn a_connection_that_dies_takes_its_requests_along_and_what_may_be_repeated_is()
                 return;
             }
             while let Some(stream) = next_request(conn) {
-                if number % 2 == 0 && stream > 1 {
+                if number.is_multiple_of(2) && stream > 1 {
                     return;
                 }
                 answer(conn, stream);

@@ -8,6 +8,9 @@ use crate::support::multi::{Multi, fields, frame};
 use crate::support::multi_engine::{MultiEngine, next_request, send, settle};
 use crate::support::{Engine, eventually};
 
+/// What an engine says on a stream.
+type Frames = fn(u32) -> Vec<u8>;
+
 /// Sends these frames on the stream of every request.
 fn sending(frames: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> Engine {
     Engine::script(move |conn| {
@@ -85,7 +88,7 @@ fn an_engine_that_does_not_speak_http_2_is_found_out_before_anything_is_sent() {
 
 #[test]
 fn answers_that_break_the_rules_never_reach_a_client_as_whole() {
-    let refused: [(&str, fn(u32) -> Vec<u8>); 9] = [
+    let refused: [(&str, Frames); 9] = [
         ("differing lengths", |stream| {
             head(stream, 1, &[(":status", "200"), ("content-length", "5"), ("content-length", "6")])
         }),
@@ -108,7 +111,7 @@ fn answers_that_break_the_rules_never_reach_a_client_as_whole() {
         let malformed = proxy.metric(&failures(&engine.url(), "malformed"));
         assert_eq!(malformed, 1.0, "{what}");
     }
-    let cut: [(&str, fn(u32) -> Vec<u8>); 4] = [
+    let cut: [(&str, Frames); 4] = [
         ("shorter than said", |stream| {
             let head = head(stream, 0, &[(":status", "200"), ("content-length", "9")]);
             [head, frame(0, 1, stream, b"hello")].concat()
