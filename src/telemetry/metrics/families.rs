@@ -92,6 +92,8 @@ families! {
     REQUESTS_IN_FLIGHT = Gauge "cutover_requests_in_flight" [app, engine];
     /// Answers that we gave ourselves, and why.
     ANSWERS = Counter "cutover_answers_total" [app, kind];
+    /// Answers to gRPC calls by their `grpc-status`, ours included (other: no number of gRPC; none: it ended without one).
+    GRPC_RESPONSES = Counter "cutover_grpc_responses_total" [app, engine, grpc_status];
     /// Engines chosen, and the row of the decision table that chose.
     DECISIONS = Counter "cutover_decisions_total" [app, workflow, engine, reason];
     /// Browsers whose engine changed from one page to the next, and why.
@@ -116,7 +118,7 @@ families! {
     TICKETS_REJECTED = Counter "cutover_tickets_rejected_total" [reason];
     /// Whether requests may go to this endpoint: 1 or 0.
     ENDPOINT_READY = Gauge "cutover_endpoint_ready" [app, engine, endpoint];
-    /// Open connections to an endpoint.
+    /// Open connections to an endpoint. One of HTTP/2 is active while it carries any request at all.
     UPSTREAM_CONNECTIONS = Gauge "cutover_upstream_connections" [app, engine, endpoint, state];
     /// What went wrong with an endpoint. Attempts are counted, so a request may count more than once.
     UPSTREAM_FAILURES = Counter "cutover_upstream_failures_total" [app, engine, endpoint, kind];

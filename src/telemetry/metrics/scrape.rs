@@ -20,6 +20,8 @@ use crate::telemetry::metrics::shard::{
 };
 use crate::telemetry::metrics::{Certificates, Current, EndpointKey, Metrics, WorkflowKey};
 
+mod grpc;
+
 /// What the configuration no longer names and a scrape has shown for the last time.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
@@ -66,6 +68,7 @@ pub(super) fn render(metrics: &Metrics, format: Format) -> String {
     // Measured: 9 KB for an app with traffic on both engines.
     let mut out = Exposition::new(format, 16_384 + picture.apps.len() * 9_216);
     picture.write_apps(metrics, &mut out);
+    picture.write_grpc(&mut out);
     picture.write_endpoints(&mut out);
     picture.write_interim(&mut out);
     picture.write_retries(&mut out);
