@@ -19,6 +19,7 @@ use crate::control::stages::StageWatch;
 use crate::control::watch::{watch_files, watch_hangups};
 use crate::control::{Command, Control, LastLook, Outcome};
 use crate::decide::ticket::SigningKey;
+use crate::net::crowd::Crowd;
 use crate::net::doors::Doors;
 use crate::net::drain::Drain;
 use crate::runtime::listener::Listeners;
@@ -112,6 +113,7 @@ impl App {
         let first = Snapshot::build(Arc::clone(&config), speak, loaded.hash.clone(), &keys, 1, None);
         let live = Live::new(Arc::new(first));
         let drain = Arc::<Drain>::default();
+        let crowd = Arc::<Crowd>::default();
 
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let mut doors = Doors::new(senders);
@@ -128,6 +130,7 @@ impl App {
                 live: live.clone(),
                 metrics: Arc::clone(&metrics),
                 drain: Arc::clone(&drain),
+                crowd: Arc::clone(&crowd),
                 access: access.worker(),
                 doors,
                 default_connections,

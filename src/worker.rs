@@ -18,11 +18,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::ambient::Ahead;
 use crate::net::activity::TICK;
+use crate::net::crowd::Crowd;
 use crate::net::doors::Door;
 use crate::net::drain::Drain;
 use crate::net::listener::Acceptor;
 use crate::proxy::conn::{Entrance, serve};
-use crate::proxy::context::WorkerContext;
+use crate::proxy::context::{Shared, WorkerContext};
 use crate::runtime::live::Live;
 use crate::telemetry::access_log::WorkerLog;
 use crate::telemetry::kinds::AnswerKind;
@@ -44,6 +45,8 @@ pub struct Outfit {
     pub metrics: Arc<Metrics>,
     /// The shutdown latch.
     pub drain: Arc<Drain>,
+    /// How many connections each client has.
+    pub crowd: Arc<Crowd>,
     /// Its end of the access log.
     pub access: WorkerLog,
     /// Tells which listeners to serve; closing the channel ends the worker.
@@ -65,8 +68,8 @@ pub fn spawn(outfit: Outfit) -> io::Result<JoinHandle<io::Result<()>>> {
 }
 
 async fn run(outfit: Outfit) {
-    let Outfit { index, live, metrics, drain, access, mut doors, default_connections, ahead } = outfit;
-    let worker = WorkerContext::new(index, &live, &metrics, drain, access, ahead);
+    let Outfit { index, live, metrics, drain, crowd, access, mut doors, default_connections, ahead } = outfit;
+    let worker = WorkerContext::new(index, &live, &metrics, Shared { drain, crowd }, access, ahead);
     spawn_local(tick(Rc::clone(&worker)));
     spawn_local({
         let worker = Rc::clone(&worker);

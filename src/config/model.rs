@@ -58,6 +58,8 @@ pub struct Config {
 pub struct Listener {
     /// Address and port; port 0 lets the system choose.
     pub bind: SocketAddr,
+    /// Whether every connection begins with a PROXY protocol header, and its peer is a trusted proxy.
+    pub proxy_protocol: bool,
     /// Whether requests are sent on to the same URL over TLS, and nothing else is served. Never with `tls`.
     pub redirect_to_https: bool,
     /// What responses say as `Strict-Transport-Security` (RFC 6797 6.1); only with `tls`.
@@ -127,6 +129,8 @@ pub struct Admin {
 /// What a client may cost us.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// Connections of one client address that may be open at once; `None`: as many as it likes.
+    pub connections_per_ip: Option<NonZeroUsize>,
     /// Streams of an HTTP/2 connection that may be open at once.
     pub streams: NonZeroUsize,
     /// Bytes of a request head; at least 8 KiB (hyper's smallest read buffer).

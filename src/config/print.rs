@@ -59,8 +59,9 @@ pub(super) fn order_lines(order: &Order) -> Vec<String> {
 }
 
 fn listener(listener: &Listener, folder: &Path) -> Table {
-    let Listener { bind, redirect_to_https, hsts, tls } = listener;
+    let Listener { bind, proxy_protocol, redirect_to_https, hsts, tls } = listener;
     let mut table = Table::from_iter([("bind", bind.to_string())]);
+    table["proxy_protocol"] = value(*proxy_protocol);
     table["redirect_to_https"] = value(*redirect_to_https);
     table["hsts"] = value(hsts.as_ref().and_then(|hsts| hsts.to_str().ok()).unwrap_or_default());
     let Some(Tls { certificates, min_version, client_ca }) = tls else { return table };
@@ -102,6 +103,7 @@ fn limits(limits: &Limits) -> Table {
         idle_timeout,
         request_timeout,
         connections,
+        connections_per_ip,
         streams,
     } = limits;
     let mut table = Table::new();
@@ -112,6 +114,7 @@ fn limits(limits: &Limits) -> Table {
     table["idle_timeout"] = duration(*idle_timeout);
     table["request_timeout"] = duration(request_timeout.unwrap_or(Duration::ZERO));
     table["connections"] = count(*connections);
+    table["connections_per_ip"] = count(*connections_per_ip);
     table["streams"] = value(streams.get() as i64);
     table
 }

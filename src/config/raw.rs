@@ -37,6 +37,7 @@ pub(super) struct RawConfig {
 /// `[[listeners]]`
 pub(super) struct RawListener {
     pub(super) bind: Text,
+    pub(super) proxy_protocol: Option<Written<bool>>,
     pub(super) redirect_to_https: Option<Written<bool>>,
     pub(super) hsts: Text,
     pub(super) tls: Option<RawTls>,
@@ -76,6 +77,7 @@ pub(super) struct RawLimits {
     pub(super) header_timeout: Text,
     pub(super) idle_timeout: Text,
     pub(super) connections: Integer,
+    pub(super) connections_per_ip: Integer,
     pub(super) streams: Integer,
     pub(super) body_bytes: Text,
     pub(super) request_timeout: Text,
@@ -201,6 +203,7 @@ fn listener(mut reader: TableReader<'_>) -> RawListener {
     reader.require("bind", "add bind = \"0.0.0.0:8080\"");
     let raw = RawListener {
         bind: reader.text("bind", "an address such as \"0.0.0.0:8080\""),
+        proxy_protocol: reader.flag("proxy_protocol"),
         redirect_to_https: reader.flag("redirect_to_https"),
         hsts: reader.text("hsts", "a header value such as \"max-age=31536000\""),
         tls: reader.table("tls").map(tls),
@@ -262,6 +265,7 @@ fn limits(reader: Option<TableReader<'_>>) -> RawLimits {
             header_timeout: None,
             idle_timeout: None,
             connections: None,
+            connections_per_ip: None,
             streams: None,
             body_bytes: None,
             request_timeout: None,
@@ -273,6 +277,7 @@ fn limits(reader: Option<TableReader<'_>>) -> RawLimits {
         header_timeout: reader.quantity("header_timeout", DURATION),
         idle_timeout: reader.quantity("idle_timeout", DURATION),
         connections: reader.integer("connections"),
+        connections_per_ip: reader.integer("connections_per_ip"),
         streams: reader.integer("streams"),
         body_bytes: reader.quantity("body_bytes", SIZE),
         request_timeout: reader.quantity("request_timeout", DURATION),

@@ -228,6 +228,11 @@ impl Activity {
         }
     }
 
+    /// Notes whether the client of a stream takes what we have for it: its window has room.
+    pub fn note_taken(&self, is_taken: bool) {
+        self.note_write(is_taken);
+    }
+
     fn note_wait(since: &AtomicU64, now: u64) {
         if since.load(Ordering::Relaxed) == NEVER {
             since.store(now, Ordering::Relaxed);

@@ -2,8 +2,10 @@
 //!
 //! Opening binds before anything else changes, and may fail; closing never does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -33,7 +35,13 @@ pub enum Door {
 pub struct Doors {
     workers: Vec<mpsc::UnboundedSender<Door>>,
     open: BTreeMap<SocketAddr, SocketAddr>,
+    /// Those that were closed once: a worker that is busy may still have to see to it.
+    closed: BTreeSet<SocketAddr>,
 }
+
+/// How long one of those is waited for, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(2);
+const TRIES: u32 = 100;
 
 /// Listeners that are bound but accept nothing yet. Dropping them closes them.
 #[derive(Debug)]
@@ -45,7 +53,7 @@ pub struct Prepared {
 impl Doors {
     /// No listener yet. Each sender reaches one worker.
     pub fn new(workers: Vec<mpsc::UnboundedSender<Door>>) -> Self {
-        Self { workers, open: BTreeMap::new() }
+        Self { workers, open: BTreeMap::new(), closed: BTreeSet::new() }
     }
 
     /// Binds what is wanted and not open yet. On failure nothing has changed.
@@ -54,11 +62,27 @@ impl Doors {
         let mut opened = Vec::new();
         for address in &wanted {
             if !self.open.contains_key(address) {
-                opened.push(bind(*address, self.workers.len())?);
+                opened.push(self.bind(*address)?);
             }
         }
         let closed = self.open.keys().filter(|address| !wanted.contains(address)).copied().collect();
         Ok(Prepared { opened, closed })
+    }
+
+    fn bind(&self, address: SocketAddr) -> Result<Bound, BindError> {
+        let mut bound = bind(address, self.workers.len());
+        let is_closing = |bound: &Result<Bound, BindError>| {
+            bound.as_ref().is_err_and(|error| error.source.kind() == io::ErrorKind::AddrInUse)
+                && self.closed.contains(&address)
+        };
+        for _ in 0..TRIES {
+            if !is_closing(&bound) {
+                break;
+            }
+            std::thread::sleep(PATIENCE / TRIES);
+            bound = bind(address, self.workers.len());
+        }
+        bound
     }
 
     /// Lets the new listeners accept, and the unwanted ones close. Returns the addresses of both.
@@ -90,6 +114,7 @@ impl Doors {
         for worker in &self.workers {
             let _ = worker.send(Door::Close { configured });
         }
+        self.closed.insert(configured);
         self.open.remove(&configured)
     }
 

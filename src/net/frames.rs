@@ -12,7 +12,13 @@ const HEADER: usize = 9;
 /// RFC 9113 3.4: `PRI * HTTP/2.0`, an empty line, `SM`, an empty line.
 const PREFACE: usize = 24;
 
+/// The largest payload of a frame that we accept, which is the least that may be accepted (RFC 9113 4.2).
+const FRAME: usize = 16 * 1024;
+
 const END_STREAM: u8 = 0x1;
+
+/// RFC 9113 6.10.
+const CONTINUATION: u8 = 0x9;
 
 /// How many frames of one kind may come at once, and how many more with every second.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +43,10 @@ pub struct Frames {
     known: usize,
     /// Bytes of the preface or of a payload that are to come.
     skipping: usize,
+    /// CONTINUATION frames of the present header block.
+    continued: usize,
+    /// How many of them one may have.
+    continuable: usize,
     /// The frame that has begun is one too many.
     flood: Option<FloodKind>,
     buckets: [Bucket; FloodKind::COUNT],
@@ -48,20 +58,31 @@ const fn allowance(kind: FloodKind) -> Allowance {
         FloodKind::Reset => Allowance { at_once: 500, per_second: 100 },
         FloodKind::Settings | FloodKind::Empty => Allowance { at_once: 50, per_second: 10 },
         FloodKind::Ping | FloodKind::Priority => Allowance { at_once: 500, per_second: 50 },
-        FloodKind::Continuation => Allowance { at_once: 100, per_second: 100 },
         // Every frame of a download may be answered by two.
         FloodKind::WindowUpdate => Allowance { at_once: 100_000, per_second: 100_000 },
-    }
-}
-
-impl Default for Frames {
-    fn default() -> Self {
-        let buckets = FloodKind::ALL.map(|kind| Bucket { left: allowance(kind).at_once, filled: 0 });
-        Self { header: [0; HEADER], known: 0, skipping: PREFACE, flood: None, buckets }
+        // These are bounded otherwise: by header block, and by the protocol library.
+        FloodKind::Continuation | FloodKind::Other => Allowance { at_once: u32::MAX, per_second: u32::MAX },
     }
 }
 
 impl Frames {
+    /// Of a connection whose header lists may have so many bytes.
+    ///
+    /// A block may be cut into a few more pieces than that takes (CVE-2024-27316): one less than the protocol library lets
+    /// through, which would end the connection too, but could not say why.
+    pub fn new(header_bytes: usize) -> Self {
+        let pieces = (header_bytes / FRAME).max(1);
+        Self {
+            header: [0; HEADER],
+            known: 0,
+            skipping: PREFACE,
+            continued: 0,
+            continuable: (pieces + pieces / 4).max(5) - 1,
+            flood: None,
+            buckets: FloodKind::ALL.map(|kind| Bucket { left: allowance(kind).at_once, filled: 0 }),
+        }
+    }
+
     /// Looks at the next bytes; `now` is in milliseconds. On a flood the number says how many of them end the frame that
     /// was one too many: what follows need not be looked at.
     pub fn feed(&mut self, bytes: &[u8], now: u64) -> Result<(), (usize, FloodKind)> {
@@ -85,6 +106,7 @@ impl Frames {
                 self.skipping = usize::from(self.header[0]) << 16
                     | usize::from(self.header[1]) << 8
                     | usize::from(self.header[2]);
+                self.continued = if self.header[3] == CONTINUATION { self.continued + 1 } else { 0 };
                 self.flood = self.flood.or(self.kind().filter(|kind| !self.take(*kind, now)));
             }
         }
@@ -103,12 +125,15 @@ impl Frames {
             (0x4, _) => Some(FloodKind::Settings),
             (0x6, _) => Some(FloodKind::Ping),
             (0x8, _) => Some(FloodKind::WindowUpdate),
-            (0x9, _) => Some(FloodKind::Continuation),
+            (CONTINUATION, _) => Some(FloodKind::Continuation),
             _ => None,
         }
     }
 
     fn take(&mut self, kind: FloodKind, now: u64) -> bool {
+        if kind == FloodKind::Continuation {
+            return self.continued <= self.continuable;
+        }
         let Allowance { at_once, per_second } = allowance(kind);
         let bucket = &mut self.buckets[kind.index()];
         let seconds = now.saturating_sub(bucket.filled) / 1000;
@@ -133,7 +158,7 @@ mod tests {
     }
 
     fn begun() -> Frames {
-        let mut frames = Frames::default();
+        let mut frames = Frames::new(32 * 1024);
         assert_eq!(frames.feed(&[0; PREFACE], 0), Ok(()));
         frames
     }
@@ -158,7 +183,8 @@ mod tests {
             (0x9, 0, 10, FloodKind::Continuation),
         ] {
             let one = frame(kind, flags, payload);
-            let allowed = allowance(flood).at_once as usize;
+            let block = FloodKind::Continuation;
+            let allowed = if flood == block { 4 } else { allowance(flood).at_once as usize };
             let bytes = one.repeat(allowed + 10);
             let end = one.len() * (allowed + 1);
             assert_eq!(begun().feed(&bytes, 0), Err((end, flood)), "{flood:?}");
@@ -166,6 +192,20 @@ mod tests {
             let fed = bytes.chunks(7).map(|piece| frames.feed(piece, 0)).find(Result::is_err);
             assert_eq!(fed.and_then(Result::err).map(|(_, kind)| kind), Some(flood), "{flood:?} in pieces");
         }
+    }
+
+    #[test]
+    fn a_header_block_may_be_cut_into_a_few_pieces_and_a_large_one_into_more() {
+        let begun = |header_bytes| {
+            let mut frames = Frames::new(header_bytes);
+            assert_eq!(frames.feed(&[0; PREFACE], 0), Ok(()));
+            frames
+        };
+        let block = |pieces| [frame(0x1, 0, 10), frame(CONTINUATION, 0, 10).repeat(pieces)].concat();
+        assert_eq!(begun(32 * 1024).feed(&block(4).repeat(1000), 0), Ok(()));
+        assert!(begun(32 * 1024).feed(&block(5), 0).is_err());
+        assert_eq!(begun(1024 * 1024).feed(&block(79), 0), Ok(()));
+        assert!(begun(1024 * 1024).feed(&block(80), 0).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::net::frames::Frames;
 use crate::net::stream::Stream;
+use crate::telemetry::kinds::FloodKind;
 use crate::telemetry::metrics::ListenerMetrics;
 
 /// DATA on stream 0 (RFC 9113 6.1): no peer may send it, and the protocol library answers it with GOAWAY.
@@ -28,15 +29,16 @@ enum End {
     /// Not in sight.
     Open,
     /// Nothing more of the client's is heard.
-    Flooded,
+    Flooded(FloodKind),
     /// That has been said.
     Said,
 }
 
 impl<T> Watched<T> {
-    /// Watches over a connection from its first byte on, and counts where it came in.
-    pub fn new(inner: Stream<T>, metrics: Arc<ListenerMetrics>) -> Self {
-        Self { inner, frames: Frames::default(), metrics, end: End::Open }
+    /// Watches over a connection from its first byte on, and counts where it came in. Its header lists may have so many
+    /// bytes.
+    pub fn new(inner: Stream<T>, metrics: Arc<ListenerMetrics>, header_bytes: usize) -> Self {
+        Self { inner, frames: Frames::new(header_bytes), metrics, end: End::Open }
     }
 }
 
@@ -49,7 +51,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
         let before = buffer.filled().len();
         match self.end {
             End::Open => {}
-            End::Flooded => {
+            End::Flooded(kind) => {
+                // Not before: the protocol library may have found another reason in what it was given.
+                self.metrics.flooded(kind);
                 self.end = End::Said;
                 buffer.put_slice(&REFUSED[..REFUSED.len().min(buffer.remaining())]);
                 return Poll::Ready(Ok(()));
@@ -60,8 +64,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
         if matches!(polled, Poll::Ready(Ok(()))) {
             let now = self.inner.now();
             if let Err((good, kind)) = self.frames.feed(&buffer.filled()[before..], now) {
-                self.metrics.flooded(kind);
-                self.end = End::Flooded;
+                self.end = End::Flooded(kind);
                 buffer.set_filled(before + good);
             }
         }

@@ -11,13 +11,14 @@ use tokio::net::TcpStream;
 use crate::decide::headers::{Forwarder, own};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
+use crate::net::crowd::Member;
 use crate::net::drain::Open;
 use crate::net::stream::Stream;
 use crate::net::{preface, tls};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
-use crate::proxy::{http1, http2};
-use crate::telemetry::kinds::AnswerKind;
+use crate::proxy::{arrival, http1, http2};
+use crate::telemetry::kinds::{AnswerKind, TurnedAway};
 use crate::telemetry::metrics::ListenerMetrics;
 
 /// Who connected, and where.
@@ -58,7 +59,14 @@ pub struct Downstream {
     pub claims: RefCell<Claims>,
     /// Where it came in.
     pub door: Rc<Entrance>,
-    /// Keeps it counted among the open ones.
+    /// Keep it counted among the open ones, of the process and of its address.
+    _counted: Counted,
+    _member: Option<Member>,
+}
+
+/// Keeps a connection counted among the open ones.
+struct Counted {
+    door: Rc<Entrance>,
     _open: Open,
 }
 
@@ -92,7 +100,7 @@ impl Downstream {
     }
 }
 
-impl Drop for Downstream {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.door.metrics.connection_closed();
     }
@@ -101,7 +109,7 @@ impl Drop for Downstream {
 /// Serves a connection to its end. Cannot fail: what goes wrong is told, and closes the connection.
 pub async fn serve(
     worker: Rc<WorkerContext>,
-    socket: TcpStream,
+    mut socket: TcpStream,
     remote: SocketAddr,
     door: Rc<Entrance>,
     open: Open,
@@ -110,13 +118,30 @@ pub async fn serve(
     let _ = socket.set_nodelay(true);
     let view = worker.view();
     let limits = view.snapshot.limits.clone();
-    let tls = view.snapshot.listeners.find(door.configured).and_then(|listener| listener.tls.clone());
-    drop(view);
+    let listener = view.snapshot.listeners.find(door.configured).cloned();
     let activity = Activity::new(Arc::clone(&worker.clock), limits.header_timeout, limits.idle_timeout);
     worker.watch(&activity);
     door.metrics.connection_opened();
-    let peer =
+    let counted = Counted { door: Rc::clone(&door), _open: open };
+    let tls = listener.as_ref().and_then(|listener| listener.tls.clone());
+    let mut peer =
         Peer { address: remote.ip().to_canonical(), local_port: door.local_port, is_tls: tls.is_some() };
+    if listener.is_some_and(|listener| listener.is_proxied) {
+        match arrival::introduced(&mut socket, peer, &view.snapshot).await {
+            Ok(introduced) => peer = introduced,
+            Err(reason) => return door.metrics.turned_away(reason),
+        }
+    }
+    let Ok(member) = arrival::admitted(&worker, peer, &view.snapshot) else {
+        door.metrics.turned_away(TurnedAway::PerAddress);
+        if tls.is_none() {
+            view.no_app.record_answer(AnswerKind::TooManyConnections);
+            // A fresh connection has room for this; whoever hung up already misses nothing.
+            let _ = socket.try_write(arrival::TOO_MANY);
+        }
+        return;
+    };
+    drop(view);
     let downstream = Rc::new(Downstream {
         peer,
         activity: Arc::clone(&activity),
@@ -124,7 +149,8 @@ pub async fn serve(
         forwarder: RefCell::new(Forwarder::new(peer.address, peer.is_tls, peer.local_port)),
         claims: RefCell::default(),
         door,
-        _open: open,
+        _counted: counted,
+        _member: member,
         worker,
     });
     let Some(tls) = tls else {

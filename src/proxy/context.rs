@@ -13,6 +13,7 @@ use crate::ambient::{Ahead, Ambient};
 use crate::decide::engine::Engine;
 use crate::decide::recall::Recall;
 use crate::net::activity::{Activity, CoarseClock};
+use crate::net::crowd::Crowd;
 use crate::net::drain::Drain;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
@@ -33,6 +34,8 @@ pub struct WorkerContext {
     pub metrics: Arc<WorkerMetrics>,
     /// The shutdown latch of the process.
     pub drain: Arc<Drain>,
+    /// How many connections each client of the process has.
+    pub crowd: Arc<Crowd>,
     /// The tickets that were opened last.
     pub recall: Recall,
     /// This worker's end of the access log.
@@ -46,6 +49,14 @@ pub struct WorkerContext {
     activities: RefCell<Vec<Arc<Activity>>>,
     /// Whether the connections know that the process is about to end.
     is_leaving: Cell<bool>,
+}
+
+/// What a worker shares with the others.
+pub struct Shared {
+    /// The shutdown latch of the process.
+    pub drain: Arc<Drain>,
+    /// How many connections each client has.
+    pub crowd: Arc<Crowd>,
 }
 
 /// A generation with what this worker holds for it. Requests keep the view they began with.
@@ -76,7 +87,7 @@ impl WorkerContext {
         index: usize,
         live: &Live,
         shared_metrics: &Arc<Metrics>,
-        drain: Arc<Drain>,
+        shared: Shared,
         access: WorkerLog,
         ahead: Ahead,
     ) -> Rc<Self> {
@@ -88,7 +99,8 @@ impl WorkerContext {
             ambient,
             clock: Arc::default(),
             metrics,
-            drain,
+            drain: shared.drain,
+            crowd: shared.crowd,
             recall: Recall::default(),
             access,
             shared_metrics: Arc::clone(shared_metrics),

@@ -12,6 +12,15 @@ pub enum ProxyError {
     /// The client broke the rules of HTTP.
     #[error("malformed request: {0}")]
     Malformed(&'static str),
+    /// The client's head has more lines than `limits.headers`. What has too many bytes never becomes a request.
+    #[error("request head has more than {limit} lines")]
+    HeadTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The client asked for a tunnel of a protocol that nobody here speaks.
+    #[error("unknown protocol in an extended CONNECT")]
+    UnknownProtocol,
     /// The client's body broke the rules of HTTP.
     #[error("malformed request body")]
     MalformedBody,
@@ -52,6 +61,8 @@ impl ProxyError {
     pub fn kind(&self) -> AnswerKind {
         match self {
             Self::Malformed(_) | Self::MalformedBody => AnswerKind::Malformed,
+            Self::HeadTooLarge { .. } => AnswerKind::HeadTooLarge,
+            Self::UnknownProtocol => AnswerKind::UnknownProtocol,
             Self::Misdirected => AnswerKind::Misdirected,
             Self::BodyTooLarge { .. } => AnswerKind::BodyTooLarge,
             Self::SlowBody | Self::ClientGone => AnswerKind::SlowRequest,
@@ -71,6 +82,7 @@ impl ProxyError {
                 }
                 UpstreamError::ResponseTimeout { .. } => AnswerKind::ResponseTimeout,
                 UpstreamError::UpgradeUnasked { .. } => AnswerKind::UpgradeUnasked,
+                UpstreamError::UpgradeRefused { .. } => AnswerKind::UpstreamBroke,
                 UpstreamError::RequestBody { .. } => AnswerKind::Malformed,
             },
         }
@@ -82,12 +94,13 @@ impl ProxyError {
         match self {
             Self::Malformed(_)
             | Self::MalformedBody
+            | Self::HeadTooLarge { .. }
             | Self::BodyTooLarge { .. }
             | Self::SlowBody
             | Self::ClientGone
             | Self::RequestTimeout { .. }
             | Self::Internal => true,
-            Self::Misdirected | Self::EngineGone(_) | Self::Upstream(_) => false,
+            Self::Misdirected | Self::UnknownProtocol | Self::EngineGone(_) | Self::Upstream(_) => false,
         }
     }
 }
@@ -95,7 +108,10 @@ impl ProxyError {
 /// What went wrong with the endpoint, for its counters; `None` when it was not the endpoint.
 pub fn failure_of(error: &UpstreamError) -> Option<UpstreamFailure> {
     match error {
-        UpstreamError::NoEndpoint | UpstreamError::RequestBody { .. } => None,
+        UpstreamError::NoEndpoint
+        | UpstreamError::RequestBody { .. }
+        // An honest answer, though none that the client could take for one.
+        | UpstreamError::UpgradeRefused { .. } => None,
         UpstreamError::QueueFull { .. } | UpstreamError::QueueTimeout { .. } => {
             Some(UpstreamFailure::QueueFull)
         }

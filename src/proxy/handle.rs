@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -101,7 +100,9 @@ async fn serve(
 ) -> Result<Box<Response<Content>>, ProxyError> {
     let (mut parts, body) = request.into_parts();
     let is_http2 = parts.version == Version::HTTP_2;
-    let is_ours = if is_http2 { multiplexed::as_http1(&mut parts) } else { Ok(()) };
+    let opens_tunnel = is_http2 && parts.method == Method::CONNECT;
+    let most = view.snapshot.limits.headers;
+    let is_ours = if is_http2 { multiplexed::as_http1(&mut parts, most) } else { Ok(()) };
     let peer = &downstream.peer;
     let peer_is_trusted = view.snapshot.trust.includes(peer.address);
     let client =
@@ -218,9 +219,11 @@ async fn serve(
         workflow: decision.workflow().map(|at| app.rules.table.workflow(at).name.as_str()),
     };
     let response = forward(&exchange, &mut decision, head, body, record).await?;
+    if opens_tunnel {
+        multiplexed::check_opening(&response)?;
+    }
     record.responds(response.status(), None);
     let serving = record.engine().unwrap_or(decision.engine);
-    let idle_timeout = app.pool(serving).timeouts.idle;
     let answered = Answered {
         snapshot: &view.snapshot,
         app,
@@ -232,7 +235,7 @@ async fn serve(
         now: moment.wall,
         sessions: &sessions,
     };
-    Ok(engine_answer(activity, &answered, idle_timeout, on_client, is_http2, response, record))
+    Ok(engine_answer(downstream, activity, &answered, on_client, is_http2, response, record))
 }
 
 /// The app that a request is for. Its head is made to name one host, in one place (RFC 9112 3.2).
@@ -240,11 +243,12 @@ fn claim(downstream: &Downstream, view: &Rc<View>, parts: &mut Parts) -> Result<
     if parts.method == Method::CONNECT {
         return Err(ProxyError::Malformed("CONNECT asks for a forward proxy"));
     }
+    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        // RFC 9112 3.2.4, RFC 9113 8.3.1.
+        return Err(ProxyError::Malformed("an asterisk for a target"));
+    }
     if parts.uri.authority().is_some() {
         take_authority(parts)?;
-    } else if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
-        // RFC 9112 3.2.4.
-        return Err(ProxyError::Malformed("an asterisk for a target"));
     }
     let mut lines = parts.headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
@@ -315,14 +319,15 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 #[expect(clippy::boxed_local, reason = "as it comes: it would be moved on its way here and back")]
 /// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
 fn engine_answer(
+    downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     answered: &Answered<'_>,
-    idle_timeout: Duration,
     on_client: Option<OnUpgrade>,
     is_http2: bool,
     mut response: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,
 ) -> Box<Response<Content>> {
+    let idle_timeout = answered.app.pool(answered.served).timeouts.idle;
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = if switches { response.headers().get(UPGRADE).cloned() } else { None };
     headers::strip_response(response.headers_mut());
@@ -338,7 +343,7 @@ fn engine_answer(
     }
     if switches {
         let load = record.take_load();
-        let mut response = upgrade::switch(activity, protocol, on_client, load, *response);
+        let mut response = upgrade::switch(downstream, activity, protocol, on_client, load, *response);
         if is_http2 {
             multiplexed::answer_connect(&mut response);
             record.responds(response.status(), None);

@@ -1,17 +1,21 @@
 //! Serves one downstream connection that speaks HTTP/2 (RFC 9113).
 //!
 //! Every stream is a task of its own with an [`Activity`] of its own; the connection's tells only whether it is idle, and
-//! whether anybody takes what we write.
+//! whether anybody takes what we write. A client that opens no window for a stream takes nothing of it, though its
+//! connection may be busy: that is for the stream's own to tell.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -23,9 +27,12 @@ use crate::config::model::Limits;
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::net::stream::Stream;
 use crate::net::watched::Watched;
+use crate::proxy::body::{ResponseBody, ResponseBodyError};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::WorkerContext;
 use crate::proxy::handle::handle;
+use crate::proxy::panic;
+use crate::telemetry::kinds::FloodKind;
 
 /// What one stream may send before we have passed it on. Enough for 200 Mbit/s over 40 ms.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -57,21 +64,15 @@ where
         worker: Rc::clone(&worker),
         activity: Arc::clone(&activity),
         open: Cell::new(0),
+        begun: Cell::default(),
         used: RefCell::default(),
     });
     let service = service_fn({
         let streams = Rc::clone(&streams);
         move |request| {
-            let activity = streams.activity();
+            let activity = streams.begin();
             let answer = handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), Box::new(request));
-            async move {
-                let mut answer = pin!(answer);
-                poll_fn(|context| {
-                    activity.stay_registered(context.waker());
-                    answer.as_mut().poll(context)
-                })
-                .await
-            }
+            async move { answer.await.map(|answer| answer.map(|body| StreamBody::new(body, activity))) }
         }
     });
     let most = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
@@ -84,9 +85,10 @@ where
         .max_header_list_size(most(limits.header_bytes))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .enable_connect_protocol();
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, metrics)), service));
+    let stream = Watched::new(stream, Arc::clone(&metrics), limits.header_bytes);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut is_leaving = false;
-    poll_fn(|context| {
+    let ended = poll_fn(|context| {
         worker.ambient.expire();
         activity.stay_registered(context.waker());
         if worker.drain.has_begun() && !is_leaving {
@@ -96,12 +98,23 @@ where
         }
         match connection.as_mut().poll(context) {
             // An error is told to the client by the connection itself.
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending if matches!(activity.stall(), Some(Stall::Idle | Stall::Reader)) => Poll::Ready(()),
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending if matches!(activity.stall(), Some(Stall::Idle | Stall::Reader)) => {
+                Poll::Ready(Ok(()))
+            }
             Poll::Pending => Poll::Pending,
         }
     })
     .await;
+    if ended.is_err_and(|error| is_flood(&error)) {
+        metrics.flooded(FloodKind::Other);
+    }
+}
+
+/// Whether the protocol library ended the connection because it had enough.
+fn is_flood(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// The streams of one connection.
@@ -112,13 +125,22 @@ struct Streams {
     /// The connection's.
     activity: Arc<Activity>,
     open: Cell<usize>,
+    /// That of the request which was handed over last, until its task begins.
+    begun: Cell<Option<Arc<Activity>>>,
     /// The streams' own, some of them over: those are used again.
     used: RefCell<VecDeque<Arc<Activity>>>,
 }
 
 impl Streams {
-    /// One for a new stream.
-    fn activity(&self) -> Arc<Activity> {
+    /// One for a new stream, whose task is about to begin.
+    fn begin(&self) -> Arc<Activity> {
+        let activity = self.unused();
+        self.begun.set(Some(Arc::clone(&activity)));
+        activity
+    }
+
+    /// One that no stream uses.
+    fn unused(&self) -> Arc<Activity> {
         let mut used = self.used.borrow_mut();
         for _ in 0..LOOKED_AT.min(used.len()) {
             let Some(first) = used.pop_front() else { break };
@@ -157,9 +179,28 @@ struct Streaming(Rc<Streams>);
 impl<F: Future<Output = ()> + 'static> Executor<F> for Streaming {
     fn execute(&self, stream: F) {
         let open = OpenStream::new(&self.0);
+        // The other kind of task is the client's side of a tunnel: the tunnel's own watches over it.
+        let activity = self.0.begun.take();
         spawn_local(async move {
-            let _open = open;
-            stream.await;
+            let mut stream = pin!(stream);
+            // What panics outside a request, in a body for one, ends its stream and nothing else.
+            let mut stream = pin!(panic::catch(stream.as_mut()));
+            let ended = poll_fn(|context| {
+                let Some(activity) = &activity else { return stream.as_mut().poll(context) };
+                activity.stay_registered(context.waker());
+                match stream.as_mut().poll(context) {
+                    // Nobody takes what we send, or not fast enough for the limit of the whole: what is dropped here
+                    // resets the stream.
+                    Poll::Pending if matches!(activity.stall(), Some(Stall::Reader | Stall::Exchange)) => {
+                        Poll::Ready(Ok(()))
+                    }
+                    polled => polled,
+                }
+            })
+            .await;
+            if let Err(message) = ended {
+                open.0.worker.panicked("a stream", &message);
+            }
         });
     }
 }
@@ -177,5 +218,50 @@ impl OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.ended();
+    }
+}
+
+/// A body on its stream. It is asked for more only when the client's window has room: as long as it is not asked, the
+/// client takes nothing.
+struct StreamBody {
+    inner: ResponseBody,
+    activity: Arc<Activity>,
+}
+
+impl StreamBody {
+    fn new(inner: ResponseBody, activity: Arc<Activity>) -> Self {
+        activity.note_taken(false);
+        Self { inner, activity }
+    }
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = ResponseBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        self.activity.note_taken(true);
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if polled.is_ready() {
+            self.activity.note_taken(false);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        self.activity.note_taken(true);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod conn;
+mod arrival;
 mod http1;
 mod http2;
 mod multiplexed;

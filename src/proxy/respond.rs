@@ -35,9 +35,13 @@ fn advice(kind: AnswerKind) -> &'static str {
         AnswerKind::BodyTooLarge => "What was sent is larger than this site accepts.",
         AnswerKind::HeadTooLarge => "The request's headers are larger than this site accepts.",
         AnswerKind::Misdirected => "This site is not served here.",
+        AnswerKind::UnknownProtocol => "This site does not speak what was asked for.",
         AnswerKind::Internal => "Something went wrong on our side. Please try again.",
         AnswerKind::UpstreamRefused | AnswerKind::UpstreamBroke | AnswerKind::UpgradeUnasked => {
             "The site could not answer. Please try again in a moment."
+        }
+        AnswerKind::TooManyConnections => {
+            "There are too many connections from where you are. Please close some."
         }
         AnswerKind::Overloaded | AnswerKind::Unavailable | AnswerKind::EngineGone => {
             "The site is busy or being maintained. Please try again in a moment."

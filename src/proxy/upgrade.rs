@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -13,11 +14,13 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
+use crate::proxy::conn::Downstream;
 use crate::upstream::answer::Answer;
 use crate::upstream::endpoint::InFlight;
 
 /// Passes an engine's 101 on and carries what follows. The tunnel outlives the response, in a task of its own.
 pub fn switch(
+    downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     protocol: Option<HeaderValue>,
     on_client: Option<OnUpgrade>,
@@ -31,13 +34,15 @@ pub fn switch(
     }
     if let Some(on_client) = on_client {
         activity.enter(Phase::Tunnel);
-        tokio::task::spawn_local(carry(Arc::clone(activity), on_client, answer, load));
+        tokio::task::spawn_local(carry(Rc::clone(downstream), Arc::clone(activity), on_client, answer, load));
     }
     Response::from_parts(parts, Content::Empty)
 }
 
 /// Carries bytes both ways until either side is done, or neither has said anything for the idle time-out.
 async fn carry(
+    // Keeps the connection counted.
+    _downstream: Rc<Downstream>,
     activity: Arc<Activity>,
     on_client: OnUpgrade,
     engine: Answer<RequestBody>,

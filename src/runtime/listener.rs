@@ -17,6 +17,8 @@ use crate::net::tls::{TlsError, server_config, ticketer};
 pub struct Listener {
     /// The address that the operator wrote.
     pub bind: SocketAddr,
+    /// Whether connections begin with a PROXY protocol header.
+    pub is_proxied: bool,
     /// Whether requests are sent on to the same URL over TLS.
     pub redirects: bool,
     /// What its responses say as `Strict-Transport-Security`.
@@ -41,7 +43,7 @@ impl Listeners {
     pub fn build(config: &[ListenerConfig], previous: Option<&Self>) -> Result<Self, TlsError> {
         let mut built = Self::default();
         for listener in config {
-            let ListenerConfig { bind, redirect_to_https, hsts, tls } = listener;
+            let ListenerConfig { bind, proxy_protocol, redirect_to_https, hsts, tls } = listener;
             let known = previous.and_then(|previous| previous.find(*bind));
             let known = known.filter(|known| known.settings == *tls).and_then(|known| known.tls.clone());
             let tls_config = match (tls, known) {
@@ -53,6 +55,7 @@ impl Listeners {
             };
             built.all.push(Arc::new(Listener {
                 bind: *bind,
+                is_proxied: *proxy_protocol,
                 redirects: *redirect_to_https,
                 hsts: hsts.clone(),
                 tls: tls_config,

@@ -61,8 +61,12 @@ labels! {
         UpstreamBroke => "upstream_broke",
         /// The endpoint switched protocols unasked.
         UpgradeUnasked => "upgrade_unasked",
+        /// An extended CONNECT asks for a protocol that nobody here speaks.
+        UnknownProtocol => "unknown_protocol",
         /// A limit of ours is reached: connections, or the queue for an endpoint.
         Overloaded => "overloaded",
+        /// The client's address has as many connections open as it may.
+        TooManyConnections => "too_many_connections",
         /// The engine has no endpoint that could be asked.
         Unavailable => "unavailable",
         /// The endpoint did not accept a connection in time.
@@ -91,8 +95,11 @@ impl AnswerKind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            // RFC 9220 3, of the same CONNECT over HTTP/3.
+            Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamRefused | Self::UpstreamBroke | Self::UpgradeUnasked => StatusCode::BAD_GATEWAY,
+            Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
             Self::Restart => StatusCode::SEE_OTHER,
             Self::Overloaded | Self::Unavailable | Self::EngineGone => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
@@ -235,6 +242,20 @@ labels! {
 }
 
 labels! {
+    /// Why a connection was turned away before it could ask anything.
+    pub enum TurnedAway {
+        /// Its address has as many open as it may.
+        PerAddress => "per_address",
+        /// A PROXY protocol header is wanted, and the peer is nobody whose word is believed.
+        NotTrusted => "not_trusted",
+        /// What came is no PROXY protocol header.
+        NoHeader => "no_header",
+        /// No PROXY protocol header came in time.
+        LateHeader => "late_header",
+    }
+}
+
+labels! {
     /// What an HTTP/2 client flooded us with.
     pub enum FloodKind {
         /// Streams that it opened and reset.
@@ -251,6 +272,9 @@ labels! {
         Continuation => "continuation",
         /// `WINDOW_UPDATE`
         WindowUpdate => "window_update",
+        /// What the protocol library bounds: header lists far larger than we accept, streams that had to be reset, data of a
+        /// few bytes that nobody could take in time.
+        Other => "other",
     }
 }
 
@@ -320,8 +344,8 @@ mod tests {
         for (index, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
-        assert_eq!(AnswerKind::COUNT, 18);
-        assert_eq!(AnswerKind::ALL[17], AnswerKind::Evacuated);
+        assert_eq!(AnswerKind::COUNT, 20);
+        assert_eq!(AnswerKind::ALL[19], AnswerKind::Evacuated);
     }
 
     #[test]
@@ -337,8 +361,10 @@ mod tests {
     #[test]
     fn our_answers_are_4xx_for_the_client_and_5xx_for_the_rest_but_for_those_that_lead_on() {
         let statuses = AnswerKind::ALL.map(|kind| kind.status().as_u16());
-        let expected =
-            [400, 408, 413, 421, 431, 500, 502, 502, 502, 503, 503, 504, 504, 504, 303, 503, 308, 303];
+        let expected = [
+            400, 408, 413, 421, 431, 500, 502, 502, 502, 501, 503, 429, 503, 504, 504, 504, 303, 503, 308,
+            303,
+        ];
         assert_eq!(statuses, expected);
     }
 }

@@ -78,6 +78,13 @@ pub enum UpstreamError {
         /// Which endpoint.
         endpoint: String,
     },
+    /// The engine took a WebSocket's opening for an ordinary request, or did not prove that it understood it
+    /// (RFC 6455 4.1).
+    #[error("opened no WebSocket")]
+    UpgradeRefused {
+        /// What it answered.
+        status: u16,
+    },
     /// The client's body broke off: the client's fault, though it shows here.
     #[error("request body failed")]
     RequestBody {
@@ -101,6 +108,7 @@ impl UpstreamError {
             Self::Malformed { .. }
             | Self::ResponseTimeout { .. }
             | Self::UpgradeUnasked { .. }
+            | Self::UpgradeRefused { .. }
             | Self::RequestBody { .. } => Progress::Answering,
         }
     }

@@ -75,7 +75,7 @@ fn check_says_what_a_good_file_does() {
     let folder = site("");
     let summary = "cutover.toml is valid: 1 listener, 1 app: portal 25%\n";
     let arguments = ["check", "cutover.toml"];
-    let whole = format!("{summary}  127.0.0.1:0  HTTP/1.1\n");
+    let whole = format!("{summary}  127.0.0.1:0  HTTP/2 and HTTP/1.1\n");
     assert_eq!(run(folder.path(), &arguments), (0, whole, String::new()));
     let told = json_of(folder.path(), &arguments, 0);
     assert_eq!(

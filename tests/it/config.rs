@@ -155,6 +155,7 @@ workers = 0
 
 [[listeners]]
 bind = "0.0.0.0:8080"
+proxy_protocol = false
 redirect_to_https = false
 hsts = ""
 
@@ -172,6 +173,7 @@ header_timeout = "10s"
 idle_timeout = "75s"
 request_timeout = "0"
 connections = 0
+connections_per_ip = 0
 streams = 128
 
 [shutdown]
@@ -223,7 +225,7 @@ http2 = false
 const EVERYTHING: &str = r#"
 schema = 1
 workers = 3
-listeners = [{ bind = "0.0.0.0:8443", hsts = "max-age=60; includeSubDomains", tls = { certificates = [{ cert = "portal.pem", key = "portal.key", ocsp = "portal.ocsp" }, { cert = "other.pem", key = "other.key" }], min_version = "1.3", client_ca = "other.pem" } }, { bind = "0.0.0.0:8080", redirect_to_https = true }, { bind = "[::]:0" }, { bind = "[::]:0" }]
+listeners = [{ bind = "0.0.0.0:8443", hsts = "max-age=60; includeSubDomains", tls = { certificates = [{ cert = "portal.pem", key = "portal.key", ocsp = "portal.ocsp" }, { cert = "other.pem", key = "other.key" }], min_version = "1.3", client_ca = "other.pem" } }, { bind = "0.0.0.0:8080", redirect_to_https = true, proxy_protocol = true }, { bind = "[::]:0" }, { bind = "[::]:0" }]
 admin = { bind = "10.0.0.1:9900", token_file = "admin.token" }
 trust.proxies = ["10.1.2.3/8", "::1"]
 limits = { header_bytes = 65536, headers = 50, body_bytes = "10MiB", header_timeout = "250ms", idle_timeout = "1h30m", request_timeout = "2m", connections = 10_000 }

@@ -1,5 +1,6 @@
 //! HTTP/2 towards clients.
 
+mod flow;
 mod hostile;
 
 use std::io::{Read as _, Write as _};
@@ -168,9 +169,11 @@ fn a_websocket_opens_by_extended_connect() {
     let classic = Engine::script(|conn| {
         let Some(request) = conn.request() else { return };
         assert_eq!(request.head.get("upgrade"), Some("websocket"));
-        assert!(request.head.get("sec-websocket-key").is_some());
+        assert_eq!(request.head.get("sec-websocket-key"), Some("Y3V0b3Zlci1odHRwMi13cw=="));
         conn.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n");
-        conn.send("sec-websocket-accept: x\r\nsec-websocket-protocol: chat\r\n\r\nhello");
+        conn.send(
+            "sec-websocket-accept: P4VnjMWjBEr4HbXW7a0pm6skioc=\r\nsec-websocket-protocol: chat\r\n\r\nhello",
+        );
         conn.echo();
     });
     let identity = Engine::answering("identity");
@@ -198,7 +201,7 @@ fn a_websocket_opens_by_extended_connect() {
     });
     assert_eq!(said, b"hello there");
     let other = Multi::request("CONNECT", "/chat").extension(h2::ext::Protocol::from_static("connect-udp"));
-    assert_eq!(multi.ask(other.body(()).expect("a request"), b"").expect("an answer").status, 400);
+    assert_eq!(multi.ask(other.body(()).expect("a request"), b"").expect("an answer").status, 501);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod architecture;
+mod arrival;
 mod assign;
 mod cli;
 mod config;

@@ -237,7 +237,7 @@ fn status_tells_what_each_listener_shows_and_until_when() {
     let status: serde_json::Value =
         serde_json::from_str(&proxy.ask("GET /api/v1/status").body).expect("JSON");
     let listener = &status["edge"][0];
-    assert_eq!(listener["speaks"], "HTTP/1.1 over TLS 1.2 and later");
+    assert_eq!(listener["speaks"], "HTTP/2 and HTTP/1.1 over TLS 1.2 and later");
     assert!(listener["client_ca"].as_str().is_some_and(|file| file.ends_with("ca.pem")));
     let shown = &listener["certificates"][0];
     assert_eq!((&shown["names"][0], &shown["key"]), (&NAME.into(), &"ECDSA".into()));

@@ -44,11 +44,14 @@ impl ListenerView {
     }
 
     fn of(listener: &Listener, now: u64) -> Self {
-        let Listener { bind, redirect_to_https, hsts, tls } = listener;
+        let Listener { bind, proxy_protocol, redirect_to_https, hsts, tls } = listener;
         let mut speaks = match tls {
-            None => "HTTP/1.1".to_owned(),
-            Some(tls) => format!("HTTP/1.1 over TLS {} and later", tls.min_version.as_str()),
+            None => "HTTP/2 and HTTP/1.1".to_owned(),
+            Some(tls) => format!("HTTP/2 and HTTP/1.1 over TLS {} and later", tls.min_version.as_str()),
         };
+        if *proxy_protocol {
+            speaks.push_str(", behind PROXY protocol");
+        }
         if *redirect_to_https {
             speaks.push_str(", redirects to https");
         }

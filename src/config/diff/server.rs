@@ -68,8 +68,9 @@ fn listener_changes(old: &[Listener], new: &[Listener], changes: &mut Vec<Change
 
 /// What changes of a listener that stays.
 fn listener_settings(old: &Listener, new: &Listener, changes: &mut Vec<Change>) {
-    let Listener { bind, redirect_to_https, hsts, tls } = old;
+    let Listener { bind, proxy_protocol, redirect_to_https, hsts, tls } = old;
     let key = |name: &str| format!("listeners.{bind}.{name}");
+    setting(changes, &key("proxy_protocol"), proxy_protocol, &new.proxy_protocol, bool::to_string);
     setting(changes, &key("redirect_to_https"), redirect_to_https, &new.redirect_to_https, bool::to_string);
     let shown = |hsts: &Option<HeaderValue>| {
         hsts.as_ref().and_then(|hsts| hsts.to_str().ok()).unwrap_or_default().to_owned()
@@ -124,6 +125,7 @@ fn limit_changes(old: &Limits, new: &Limits, changes: &mut Vec<Change>) {
         idle_timeout,
         request_timeout,
         connections,
+        connections_per_ip,
         streams,
     } = old;
     let size = |bytes: &usize| write_size(*bytes as u64);
@@ -138,6 +140,7 @@ fn limit_changes(old: &Limits, new: &Limits, changes: &mut Vec<Change>) {
     setting(changes, "limits.request_timeout", request_timeout, &new.request_timeout, whole);
     let count = |limit: &Option<NonZeroUsize>| limit.map_or(0, NonZeroUsize::get).to_string();
     setting(changes, "limits.connections", connections, &new.connections, count);
+    setting(changes, "limits.connections_per_ip", connections_per_ip, &new.connections_per_ip, count);
     setting(changes, "limits.streams", streams, &new.streams, ToString::to_string);
 }
 

@@ -62,9 +62,9 @@ pub(super) fn validate(raw: RawConfig, problems: &Problems, reading: &mut Readin
     context.number(&schema, 1..=SCHEMA, SCHEMA);
     let ticket_at = ticket.at.clone();
 
-    let listeners = server::listeners(&mut context, listeners);
-    let admin = server::admin(&mut context, admin, &listeners);
     let trusted_proxies = context.networks(&proxies);
+    let listeners = server::listeners(&mut context, listeners, !trusted_proxies.is_empty());
+    let admin = server::admin(&mut context, admin, &listeners);
     let limits = server::limits(&context, limits);
     let ticket = server::ticket(&mut context, ticket);
     let log = server::log(&context, log);

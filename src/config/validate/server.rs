@@ -28,6 +28,7 @@ const MOST_CONNECTIONS: u32 = 1_000_000_000;
 pub(super) fn listeners(
     context: &mut Context<'_, '_>,
     raw: Option<List<RawListener>>,
+    trusts: bool,
 ) -> Vec<(Listener, At)> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.is_empty() {
@@ -39,7 +40,7 @@ pub(super) fn listeners(
     }
     let mut first: HashMap<SocketAddr, String> = HashMap::new();
     let mut listeners = Vec::new();
-    for RawListener { bind, redirect_to_https, hsts, tls } in raw.items {
+    for RawListener { bind, proxy_protocol, redirect_to_https, hsts, tls } in raw.items {
         let Some(bind) = bind else { continue };
         let Some(address) = context.unit(&bind.at, units::bind_address(&bind.value)) else { continue };
         // Port 0 asks the system for one, and gets another one every time.
@@ -47,6 +48,11 @@ pub(super) fn listeners(
             && let Some(first) = first.insert(address, bind.at.key.clone())
         {
             context.error(&bind.at, format!("{address} is bound twice"), format!("{first} binds it first"));
+        }
+        let is_proxied = context.flag(&proxy_protocol, false);
+        if let (true, false, Some(flag)) = (is_proxied, trusts, &proxy_protocol) {
+            let message = "proxy_protocol lets in nobody but trusted proxies, and there are none";
+            context.error(&flag.at, message, "name the balancers in [trust] proxies = [\"10.0.0.0/8\"]");
         }
         let redirects = context.flag(&redirect_to_https, false);
         if let (true, Some(flag), Some(tls)) = (redirects, &redirect_to_https, &tls) {
@@ -59,7 +65,9 @@ pub(super) fn listeners(
         if speaks_tls && tls.is_none() {
             continue;
         }
-        listeners.push((Listener { bind: address, redirect_to_https: redirects, hsts, tls }, bind.at));
+        let listener =
+            Listener { bind: address, proxy_protocol: is_proxied, redirect_to_https: redirects, hsts, tls };
+        listeners.push((listener, bind.at));
     }
     listeners
 }
@@ -130,6 +138,7 @@ pub(super) fn limits(context: &Context<'_, '_>, raw: RawLimits) -> Limits {
         header_timeout,
         idle_timeout,
         connections,
+        connections_per_ip,
         streams,
         body_bytes,
         request_timeout,
@@ -151,6 +160,7 @@ pub(super) fn limits(context: &Context<'_, '_>, raw: RawLimits) -> Limits {
         idle_timeout: context.timeout(&idle_timeout, Duration::from_secs(75)),
         request_timeout: (!request_timeout.is_zero()).then_some(request_timeout),
         connections: context.count(&connections, 0..=MOST_CONNECTIONS, 0),
+        connections_per_ip: context.count(&connections_per_ip, 0..=MOST_CONNECTIONS, 0),
         streams: NonZeroUsize::new(context.number(&streams, 1..=MOST_STREAMS, 128) as usize)
             .unwrap_or(NonZeroUsize::MIN),
     }

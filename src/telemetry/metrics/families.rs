@@ -130,6 +130,8 @@ families! {
     CONNECTIONS_OPEN = Gauge "cutover_connections_open" [listener];
     /// Client connections accepted.
     CONNECTIONS = Counter "cutover_connections_total" [listener];
+    /// Client connections that were turned away before they could ask anything, and why.
+    TURNED_AWAY = Counter "cutover_connections_turned_away_total" [listener, reason];
     /// HTTP/2 connections that were ended because their client flooded them, and with what.
     HTTP2_FLOODS = Counter "cutover_http2_floods_total" [listener, kind];
     /// TLS handshakes with clients that failed, and why.

@@ -9,7 +9,7 @@ use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
     AnswerKind, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause,
-    ReloadResult, RetryOutcome, TesterOutcome, UpstreamFailure,
+    ReloadResult, RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -330,6 +330,13 @@ impl Picture {
         let mut accepted = out.family(&family::CONNECTIONS);
         for (name, shards) in &self.listeners {
             accepted.add(&[name], shards.iter().map(|listener| listener.total.get()).sum::<u64>());
+        }
+        let mut turned_away = out.family(&family::TURNED_AWAY);
+        for (name, shards) in &self.listeners {
+            for reason in TurnedAway::ALL {
+                let count = |listener: &Arc<ListenerMetrics>| listener.turned_away[reason.index()].get();
+                turned_away.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
+            }
         }
         let mut floods = out.family(&family::HTTP2_FLOODS);
         for (name, shards) in &self.listeners {

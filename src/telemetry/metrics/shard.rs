@@ -15,7 +15,7 @@ use crate::decide::ticket::Rejection;
 use crate::telemetry::grpc::GrpcStatus;
 use crate::telemetry::kinds::{
     AnswerKind, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel, MoveCause,
-    RetryOutcome, TesterOutcome, UpstreamFailure,
+    RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
 };
 use crate::telemetry::metrics::Shared;
 use crate::telemetry::metrics::cells::{Codes, Counter, Gauge, Histogram, Throttle, lock};
@@ -335,6 +335,7 @@ pub struct ListenerMetrics {
     pub(super) open: Gauge,
     pub(super) total: Counter,
     pub(super) handshake_failures: [Counter; HandshakeFailure::COUNT],
+    pub(super) turned_away: [Counter; TurnedAway::COUNT],
     pub(super) floods: [Counter; FloodKind::COUNT],
 }
 
@@ -343,6 +344,11 @@ impl ListenerMetrics {
     pub fn connection_opened(&self) {
         self.open.add(1);
         self.total.add(1);
+    }
+
+    /// A connection was turned away.
+    pub fn turned_away(&self, reason: TurnedAway) {
+        self.turned_away[reason.index()].add(1);
     }
 
     /// An HTTP/2 connection was ended for a flood.

@@ -83,6 +83,10 @@ upstream_failures_total{app="portal",engine="identity",endpoint="http://10.0.0.1
 retries_total{app="portal",engine="classic",outcome="success"} 2
 connections_open{listener="0.0.0.0:8443"} 2
 connections_total{listener="0.0.0.0:8443"} 2
+connections_turned_away_total{listener="0.0.0.0:8443",reason="per_address"} 0
+connections_turned_away_total{listener="0.0.0.0:8443",reason="not_trusted"} 0
+connections_turned_away_total{listener="0.0.0.0:8443",reason="no_header"} 0
+connections_turned_away_total{listener="0.0.0.0:8443",reason="late_header"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="reset"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="settings"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="ping"} 0
@@ -90,6 +94,7 @@ http2_floods_total{listener="0.0.0.0:8443",kind="priority"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="empty"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="continuation"} 0
 http2_floods_total{listener="0.0.0.0:8443",kind="window_update"} 0
+http2_floods_total{listener="0.0.0.0:8443",kind="other"} 0
 config_last_reload_successful 0
 config_last_reload_success_timestamp_seconds 0
 config_reloads_total{result="success"} 0

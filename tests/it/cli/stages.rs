@@ -37,7 +37,7 @@ fn check_shows_the_shares_in_force_and_what_comes_next() {
     folder.write("staged.toml", file("percent = 10", &workflows));
     let summary = format!(
         "staged.toml is valid: 1 listener, 1 app: portal 10%, recovery 100%, sign-in 1% (10% from {date})\n  \
-         127.0.0.1:0  HTTP/1.1\n"
+         127.0.0.1:0  HTTP/2 and HTTP/1.1\n"
     );
     let arguments = ["check", "staged.toml"];
     assert_eq!(run(folder.path(), &arguments), (0, summary, String::new()));

@@ -163,3 +163,31 @@ pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 /// The fields of a `GET /`.
 pub(crate) const GET: &[(&str, &str)] =
     &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "portal.example.com")];
+
+/// The status of an answer's header block, which begins with it: as one of the static table (RFC 7541 A), or as three
+/// digits beside a name of the table, in Huffman's code (RFC 7541 B) or plain.
+pub(crate) fn status(block: &[u8]) -> u16 {
+    const KNOWN: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+    let first = block[0];
+    if (0x88..=0x8e).contains(&first) {
+        return KNOWN[usize::from(first - 0x88)];
+    }
+    assert!([0x08, 0x18, 0x48].contains(&first), "no status in {block:?}");
+    let value = &block[2..2 + usize::from(block[1] & 0x7f)];
+    if block[1] & 0x80 == 0 {
+        return std::str::from_utf8(value).expect("digits").parse().expect("a number");
+    }
+    let bits: Vec<u8> = value.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
+    let number = |bits: &[u8]| bits.iter().fold(0, |number, bit| number << 1 | u16::from(*bit));
+    let (mut at, mut status) = (0, 0);
+    for _ in 0..3 {
+        // 0, 1 and 2 have five bits, the other digits six, from 25 on.
+        let (digit, length) = match number(&bits[at..at + 5]) {
+            short @ 0..=2 => (short, 5),
+            _ => (number(&bits[at..at + 6]) - 25 + 3, 6),
+        };
+        status = status * 10 + digit;
+        at += length;
+    }
+    status
+}
