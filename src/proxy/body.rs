@@ -244,6 +244,8 @@ impl Body for ResponseBody {
                     activity.heard_client();
                     if let Some(data) = frame.data_ref() {
                         record.sent(data.len());
+                    } else if let Some(trailers) = frame.trailers_ref() {
+                        record.trailed(trailers);
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }

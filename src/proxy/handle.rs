@@ -37,6 +37,7 @@ use crate::proxy::respond::{self, Shape};
 use crate::proxy::tester;
 use crate::proxy::upgrade;
 use crate::runtime::snapshot::App;
+use crate::telemetry::grpc::{self, GrpcStatus};
 use crate::telemetry::kinds::AnswerKind;
 use crate::upstream::answer::Answer;
 use crate::upstream::head::RequestHead;
@@ -61,6 +62,10 @@ pub async fn handle(
     activity.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
 
     let accept = request.headers().get(ACCEPT).cloned();
+    // gRPC is nothing but POSTs over HTTP/2: all others are spared a look.
+    let calls = request.version() == Version::HTTP_2
+        && request.method() == Method::POST
+        && grpc::is_grpc(request.headers());
     let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
     let outcome = panic::catch(pin!(serve(&downstream, activity, &view, moment, request, &mut record))).await;
     let outcome = outcome.unwrap_or_else(|message| {
@@ -71,7 +76,8 @@ pub async fn handle(
         if let Some(reason) = close_reason_of(&error) {
             activity.end(reason);
         }
-        Box::new(our_answer(&error, accept.as_ref(), &mut record))
+        let shape = if calls { Shape::Grpc } else { Shape::wanted_by(accept.as_ref()) };
+        Box::new(our_answer(&error, shape, &mut record))
     });
     if downstream.peer.is_tls
         && let Some(hsts) = view.snapshot.listeners.find(downstream.door.configured)
@@ -339,6 +345,9 @@ fn engine_answer(
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = if switches { response.headers().get(UPGRADE).cloned() } else { None };
     headers::strip_response(response.headers_mut());
+    if grpc::is_grpc(response.headers()) {
+        record.answers_grpc(GrpcStatus::said_in(response.headers()));
+    }
     let lesson = learn::from_answer(answered, response.status(), response.headers_mut());
     record.learned(answered.decision, &lesson, answered.now);
     if lesson.sets_session && !answered.app.rules.session.isolate {
@@ -358,14 +367,18 @@ fn engine_answer(
     Box::new((*response).map(|answer| Content::Engine { answer, idle_timeout }))
 }
 
-fn our_answer(error: &ProxyError, accept: Option<&HeaderValue>, record: &mut Record) -> Response<Content> {
-    let answer = respond::answer(error.kind(), Shape::wanted_by(accept), record.request_id(), error.closes());
+fn our_answer(error: &ProxyError, shape: Shape, record: &mut Record) -> Response<Content> {
+    let answer = respond::answer(error.kind(), shape, record.request_id(), error.closes());
     if matches!(error, ProxyError::ClientGone) {
         record.client_gone();
     } else {
         record.responds(answer.status(), Some(error.kind()));
     }
-    let mut answer = answer.map(|page: Bytes| Content::Page(page));
+    if shape == Shape::Grpc {
+        record.answers_grpc(error.kind().grpc_status());
+    }
+    let mut answer =
+        answer.map(|page: Bytes| if page.is_empty() { Content::Empty } else { Content::Page(page) });
     if let ProxyError::EngineGone(gone) = error {
         gone.write(answer.headers_mut());
     }

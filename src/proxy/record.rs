@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::decide::bucket::Bucket;
 use crate::decide::cookies::CookieNames;
-use crate::decide::decision::{Decision, Reason, Rules, TicketState};
+use crate::decide::decision::{Decision, Reason, TicketState};
 use crate::decide::engine::Engine;
-use crate::decide::evacuate;
 use crate::decide::headers::{self, RequestId};
 use crate::decide::journey::{FlowChange, FlowEvent};
 use crate::decide::lesson::Lesson;
@@ -25,12 +24,15 @@ use crate::decide::ticket::Ticket;
 use crate::proxy::context::{View, WorkerContext};
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::events::UpstreamFailed;
+use crate::telemetry::grpc::GrpcStatus;
 use crate::telemetry::kinds::{AnswerKind, MethodLabel, MoveCause, TesterOutcome, UpstreamFailure};
 use crate::telemetry::metrics::AppMetrics;
 use crate::telemetry::noticed::SessionCookieInBoth;
 use crate::upstream::endpoint::InFlight;
 use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
+
+mod moved;
 
 /// The status of a request whose client hung up before a response began: none was sent, and metrics show `none`.
 const NO_STATUS: u16 = 0;
@@ -63,6 +65,8 @@ pub struct Record {
     told: Option<Box<Told>>,
     /// The workflow that it is part of, by position.
     workflow: Option<u8>,
+    /// What a gRPC call was told; `None` for everything else.
+    grpc: Option<GrpcStatus>,
     /// Its browser's move to the other engine is counted.
     began_anew: bool,
 }
@@ -112,6 +116,7 @@ impl Record {
             request_id: None,
             told: None,
             workflow: None,
+            grpc: None,
             began_anew: false,
         }
     }
@@ -186,7 +191,7 @@ impl Record {
             && let TicketState::Valid(Ticket { last: Some(before), .. }) = decision.trail.ticket
             && before != served
             && let rules = &self.view.snapshot.apps[app].rules
-            && let Some(cause) = move_cause(rules, decision, self.reason, before, now)
+            && let Some(cause) = moved::cause(rules, decision, self.reason, before, now)
         {
             view.metrics.record_move(before, served, cause);
         }
@@ -320,6 +325,18 @@ impl Record {
         self.status = NO_STATUS;
     }
 
+    /// The response is one of gRPC, and its head may say already how the call ended.
+    pub fn answers_grpc(&mut self, status: GrpcStatus) {
+        self.grpc = Some(status);
+    }
+
+    /// Trailers came: those of a gRPC call say how it ended.
+    pub fn trailed(&mut self, trailers: &HeaderMap) {
+        if self.grpc == Some(GrpcStatus::Unsaid) {
+            self.grpc = Some(GrpcStatus::said_in(trailers));
+        }
+    }
+
     /// Bytes of the response's body went out.
     pub fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
@@ -351,6 +368,9 @@ impl Drop for Record {
             (_, _) => metrics.routed(),
         };
         routed.record_request(self.engine, self.method, self.status, took);
+        if let Some(status) = self.grpc {
+            metrics.record_grpc(self.engine, status);
+        }
         if let Some(engine) = self.engine {
             metrics.in_flight_ended(engine);
             if let Some(reason) = self.reason {
@@ -395,38 +415,6 @@ impl Drop for Record {
             trace_id: told.trace.as_deref(),
             protocol: told.version,
         });
-    }
-}
-
-/// Why a browser's page comes from another engine than the one before. `None` where nobody was moved: a flow, a
-/// link or a `state` leads to the engine that has begun something, and back again. `now` is in seconds since the
-/// Unix epoch.
-fn move_cause(
-    rules: &Rules,
-    decision: &Decision,
-    reason: Option<Reason>,
-    before: Engine,
-    now: u64,
-) -> Option<MoveCause> {
-    let trail = &decision.trail;
-    let TicketState::Valid(held) = trail.ticket else { return None };
-    match reason? {
-        Reason::Target | Reason::Cohort | Reason::Default if evacuate::has_freed(decision, before) => {
-            Some(MoveCause::Evacuated)
-        }
-        Reason::State | Reason::Flow | Reason::Landing | Reason::Default => None,
-        Reason::Override => Some(MoveCause::Override),
-        Reason::Session => Some(MoveCause::Session),
-        Reason::Target => Some(MoveCause::Target),
-        Reason::Failover => Some(MoveCause::Failover),
-        Reason::Cohort if held.bucket.is_some() && held.bucket != trail.bucket => Some(MoveCause::Identified),
-        Reason::Cohort => {
-            let bucket = trail.bucket?;
-            let shares = rules.table.workflows().iter().filter_map(|workflow| workflow.share.as_ref());
-            let mut shares = shares.chain([&rules.share]);
-            let by_workflow = shares.any(|share| share.at(now).engine_for(bucket) == before);
-            Some(if by_workflow { MoveCause::Workflow } else { MoveCause::Share })
-        }
     }
 }
 

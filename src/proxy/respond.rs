@@ -15,6 +15,8 @@ pub enum Shape {
     Html,
     /// `application/problem+json` (RFC 9457) for programs.
     Problem,
+    /// Trailers-Only for calls of gRPC, which look at nothing else: HTTP 200, and the fault in `grpc-status`.
+    Grpc,
 }
 
 impl Shape {
@@ -60,11 +62,12 @@ pub fn answer(
     request_id: Option<&RequestId>,
     close: bool,
 ) -> Response<Bytes> {
-    let status = kind.status();
+    let status = if shape == Shape::Grpc { StatusCode::OK } else { kind.status() };
     let id = request_id.map_or("none", RequestId::as_str);
     let (content_type, body) = match shape {
         Shape::Html => ("text/html; charset=utf-8", page(status, kind, id)),
         Shape::Problem => ("application/problem+json", problem(status, kind, id)),
+        Shape::Grpc => ("application/grpc", String::new()),
     };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -73,6 +76,11 @@ pub fn answer(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(id) = request_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
         headers.insert(X_REQUEST_ID, id);
+    }
+    if shape == Shape::Grpc {
+        headers.insert("grpc-status", HeaderValue::from_static(kind.grpc_status().as_str()));
+        // Percent-encoded as gRPC wants it: what we say is printable, and has no `%`.
+        headers.insert("grpc-message", HeaderValue::from_static(advice(kind)));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -156,6 +164,23 @@ mod tests {
                 assert!(body.contains("abc-123"), "{kind:?} {shape:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_call_of_grpc_is_told_in_its_own_words() {
+        for kind in AnswerKind::ALL {
+            let response = answer(kind, Shape::Grpc, None, false);
+            let headers = response.headers();
+            assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 0));
+            assert_eq!(headers[CONTENT_TYPE], "application/grpc");
+            assert_eq!(headers["grpc-status"], kind.grpc_status().as_str());
+            let message = headers["grpc-message"].as_bytes();
+            assert!(message.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'%'), "{kind:?}");
+        }
+        let of = |kind: AnswerKind| kind.grpc_status().as_str();
+        assert_eq!(of(AnswerKind::UpstreamRefused), "14");
+        assert_eq!(of(AnswerKind::BodyTooLarge), "8");
+        assert_eq!(of(AnswerKind::Misdirected), "12");
     }
 
     #[test]

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_issued_again_is_young_again() {
-        let states = States::with_capacity(16);
+        let states = States::with_capacity(32);
         states.remember("portal", b"s", HIT, 100, 200);
         states.remember("portal", b"s", HIT, 150, 250);
         states.remember("portal", b"other", HIT, 240, 340);

@@ -38,6 +38,8 @@ macro_rules! labels {
     };
 }
 
+pub(in crate::telemetry) use labels;
+
 labels! {
     /// An answer that we gave ourselves, and why.
     pub enum AnswerKind {

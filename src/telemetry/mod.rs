@@ -9,5 +9,6 @@ pub mod events;
 pub mod noticed;
 pub mod init;
 pub mod kinds;
+pub mod grpc;
 pub mod metrics;
 pub mod orders;

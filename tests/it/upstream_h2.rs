@@ -3,6 +3,7 @@
 mod away;
 mod bodies;
 mod faults;
+mod grpc;
 
 use crate::support::multi::Multi;
 use crate::support::multi_engine::MultiEngine;

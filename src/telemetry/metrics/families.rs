@@ -114,9 +114,11 @@ families! {
     STAGES = Counter "cutover_stages_total" [app, workflow];
     /// Cookies that were no ticket, and why; the browser was given a new one.
     TICKETS_REJECTED = Counter "cutover_tickets_rejected_total" [reason];
+    /// Answers to gRPC calls by their `grpc-status`, ours included (other: no number of gRPC; none: it ended without one).
+    GRPC_RESPONSES = Counter "cutover_grpc_responses_total" [app, engine, grpc_status];
     /// Whether requests may go to this endpoint: 1 or 0.
     ENDPOINT_READY = Gauge "cutover_endpoint_ready" [app, engine, endpoint];
-    /// Open connections to an endpoint.
+    /// Open connections to an endpoint. One of HTTP/2 is active while it carries any request at all.
     UPSTREAM_CONNECTIONS = Gauge "cutover_upstream_connections" [app, engine, endpoint, state];
     /// What went wrong with an endpoint. Attempts are counted, so a request may count more than once.
     UPSTREAM_FAILURES = Counter "cutover_upstream_failures_total" [app, engine, endpoint, kind];

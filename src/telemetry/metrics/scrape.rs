@@ -8,8 +8,8 @@ use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
 use crate::telemetry::kinds::{
-    AnswerKind, CloseReason, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel,
-    MoveCause, ReloadResult, RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
+    AnswerKind, ConnectionState, FlowOutcomeLabel, MethodLabel, MoveCause, ReloadResult, RetryOutcome,
+    TesterOutcome, UpstreamFailure,
 };
 use crate::telemetry::metrics::cells::{Counter, HistogramSum, lock};
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -19,6 +19,9 @@ use crate::telemetry::metrics::shard::{
     AppMetrics, EndpointMetrics, LANES, ListenerMetrics, NONE, Routed, SharedEndpoint, WorkflowMetrics,
 };
 use crate::telemetry::metrics::{Certificates, Current, EndpointKey, Metrics, WorkflowKey};
+
+mod grpc;
+mod listeners;
 
 /// What the configuration no longer names and a scrape has shown for the last time.
 #[derive(Debug, Default)]
@@ -66,6 +69,7 @@ pub(super) fn render(metrics: &Metrics, format: Format) -> String {
     // Measured: 9 KB for an app with traffic on both engines.
     let mut out = Exposition::new(format, 16_384 + picture.apps.len() * 9_216);
     picture.write_apps(metrics, &mut out);
+    picture.write_grpc(&mut out);
     picture.write_endpoints(&mut out);
     picture.write_interim(&mut out);
     picture.write_retries(&mut out);
@@ -316,53 +320,6 @@ impl Picture {
                     }
                 }
             }
-        }
-    }
-
-    fn write_listeners(&self, certificates: &Certificates, out: &mut Exposition) {
-        let mut open = out.family(&family::CONNECTIONS_OPEN);
-        for (name, shards) in &self.listeners {
-            open.add(&[name], shards.iter().map(|listener| listener.open.get()).sum::<i64>());
-        }
-        let mut accepted = out.family(&family::CONNECTIONS);
-        for (name, shards) in &self.listeners {
-            accepted.add(&[name], shards.iter().map(|listener| listener.total.get()).sum::<u64>());
-        }
-        let mut turned_away = out.family(&family::TURNED_AWAY);
-        for (name, shards) in &self.listeners {
-            for reason in TurnedAway::ALL {
-                let count = |listener: &Arc<ListenerMetrics>| listener.turned_away[reason.index()].get();
-                turned_away.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
-            }
-        }
-        let mut closed = out.family(&family::CONNECTIONS_CLOSED);
-        for (name, shards) in &self.listeners {
-            for reason in CloseReason::ALL {
-                let count = |listener: &Arc<ListenerMetrics>| listener.closed[reason.index()].get();
-                closed.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
-            }
-        }
-        let mut floods = out.family(&family::HTTP2_FLOODS);
-        for (name, shards) in &self.listeners {
-            for kind in FloodKind::ALL {
-                let count = |listener: &Arc<ListenerMetrics>| listener.floods[kind.index()].get();
-                floods.add(&[name, kind.as_str()], shards.iter().map(count).sum::<u64>());
-            }
-        }
-        let mut failures = out.family(&family::HANDSHAKE_FAILURES);
-        for (name, shards) in &self.listeners {
-            if !certificates.iter().any(|((listener, _), _)| listener == name) {
-                continue;
-            }
-            for failure in HandshakeFailure::ALL {
-                let count =
-                    |listener: &Arc<ListenerMetrics>| listener.handshake_failures[failure.index()].get();
-                failures.add(&[name, failure.as_str()], shards.iter().map(count).sum::<u64>());
-            }
-        }
-        let mut expiry = out.family(&family::CERTIFICATE_EXPIRY);
-        for ((listener, name), not_after) in certificates {
-            expiry.add(&[listener, name], not_after);
         }
     }
 }

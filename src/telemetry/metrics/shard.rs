@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::decide::decision::Reason;
 use crate::decide::engine::Engine;
 use crate::decide::ticket::Rejection;
+use crate::telemetry::grpc::GrpcStatus;
 use crate::telemetry::kinds::{
     AnswerKind, CloseReason, ConnectionState, FloodKind, FlowOutcomeLabel, HandshakeFailure, MethodLabel,
     MoveCause, RetryOutcome, TesterOutcome, TurnedAway, UpstreamFailure,
@@ -91,6 +92,8 @@ pub struct AppMetrics {
     pub(super) session_cookies_in_both: Counter,
     pub(super) tester_links: [Counter; TesterOutcome::COUNT],
     pub(super) retries: [[Counter; RetryOutcome::COUNT]; 2],
+    /// By lane; made when the first gRPC answer ends, since most apps see none.
+    pub(super) grpc: OnceLock<Box<[[Counter; GrpcStatus::COUNT]; LANES.len()]>>,
     pub(super) endpoints: Mutex<Endpoints>,
 }
 
@@ -166,6 +169,7 @@ impl AppMetrics {
             session_cookies_in_both: Counter::default(),
             tester_links: Default::default(),
             retries: Default::default(),
+            grpc: OnceLock::new(),
             endpoints: Mutex::default(),
         }
     }
@@ -211,6 +215,12 @@ impl AppMetrics {
     /// A further attempt ended.
     pub fn record_retry(&self, engine: Engine, outcome: RetryOutcome) {
         self.retries[engine.index()][outcome.index()].add(1);
+    }
+
+    /// A gRPC call got its answer, or what there was of it. `engine` is `None` when no engine was asked.
+    pub fn record_grpc(&self, engine: Option<Engine>, status: GrpcStatus) {
+        let lane = engine.map_or(LANES.len() - 1, Engine::index);
+        self.grpc.get_or_init(Default::default)[lane][status.index()].add(1);
     }
 
     /// A request is on its way to an engine. Every start needs its end.

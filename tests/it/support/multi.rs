@@ -66,7 +66,8 @@ impl Multi {
     pub(crate) fn ask(&mut self, request: Request<()>, body: &[u8]) -> Result<Whole, h2::Error> {
         let (answer, mut stream) = self.begin(request, body.is_empty());
         if !body.is_empty() {
-            self.runtime.block_on(send_all(&mut stream, Bytes::copy_from_slice(body)))?;
+            // Whoever answers before it has heard everything ends the stream.
+            let _ = self.runtime.block_on(send_all(&mut stream, Bytes::copy_from_slice(body)));
         }
         self.finish(answer)
     }
