@@ -67,7 +67,10 @@ pub async fn handle(
         && request.method() == Method::POST
         && grpc::is_grpc(request.headers());
     let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
-    let outcome = panic::catch(pin!(serve(&downstream, activity, &view, moment, request, &mut record))).await;
+    let listener = downstream.door.speaks(&view.snapshot);
+    let redirects = listener.as_ref().is_some_and(|listener| listener.redirects);
+    let outcome = serve(&downstream, activity, &view, moment, request, redirects, &mut record);
+    let outcome = panic::catch(pin!(outcome)).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
         Err(ProxyError::Internal)
@@ -80,8 +83,7 @@ pub async fn handle(
         Box::new(our_answer(&error, shape, &mut record))
     });
     if downstream.peer.is_tls
-        && let Some(hsts) = view.snapshot.listeners.find(downstream.door.configured)
-        && let Some(hsts) = &hsts.hsts
+        && let Some(hsts) = listener.as_ref().and_then(|listener| listener.hsts.as_ref())
     {
         // Ours in place of an engine's: one site has one policy.
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -92,13 +94,14 @@ pub async fn handle(
     Ok((*response).map(|content| ResponseBody::new(content, activity, record)))
 }
 
-/// Decides, forwards, and makes an engine's answer ours.
+/// Decides, forwards, and makes an engine's answer ours; `redirects` where the listener only sends on to https.
 async fn serve(
     downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     view: &Rc<View>,
     moment: Moment,
     request: Box<Request<Incoming>>,
+    redirects: bool,
     record: &mut Record,
 ) -> Result<Box<Response<Content>>, ProxyError> {
     let (mut parts, body) = request.into_parts();
@@ -121,8 +124,7 @@ async fn serve(
     let at = claim(downstream, view, &mut parts)?;
     let app = &view.snapshot.apps[at];
     record.claimed_by(at);
-    let listener = view.snapshot.listeners.find(downstream.door.configured);
-    if listener.is_some_and(|listener| listener.redirects) {
+    if redirects {
         return to_https(&parts, record);
     }
     if parts.uri.path() == tester::PATH {
@@ -330,8 +332,8 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-#[expect(clippy::boxed_local, reason = "as it comes: it would be moved on its way here and back")]
 /// An engine's answer, without what belongs to its own hop, and with the ticket when one is due.
+#[expect(clippy::boxed_local, reason = "as it comes: it would be moved on its way here and back")]
 fn engine_answer(
     downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,

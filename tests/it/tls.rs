@@ -231,6 +231,27 @@ fn a_plain_listener_may_send_everybody_to_https() {
 }
 
 #[test]
+fn a_listener_that_is_taken_away_serves_nothing_in_the_clear_that_it_sent_to_https() {
+    let (classic, identity) = (Engine::answering("classic"), Engine::answering("identity"));
+    let port = crate::operators::free_port();
+    let redirecting = format!("[[listeners]]\nbind = \"127.0.0.1:{port}\"\nredirect_to_https = true\n");
+    let listeners = format!("[[listeners]]\nbind = \"127.0.0.1:0\"\n{redirecting}");
+    let proxy = Proxy::with(format!("{listeners}{}", portal("", &classic, &identity)));
+    let mut wire = crate::support::Wire::to(([127, 0, 0, 1], port).into());
+    let mut ask = || {
+        wire.send("GET / HTTP/1.1\r\nhost: portal.example.com\r\n\r\n");
+        let head = wire.head().expect("an answer");
+        let length = head.get("content-length").and_then(|length| length.parse().ok()).expect("a length");
+        wire.take(length);
+        head.status()
+    };
+    assert_eq!(ask(), 308);
+    proxy.replace(&redirecting, "");
+    assert_eq!(ask(), 308, "its connections live on, and are no door to the app");
+    assert_eq!(classic.accepts() + identity.accepts(), 0);
+}
+
+#[test]
 fn status_tells_what_each_listener_shows_and_until_when() {
     let Scene { authority: _authority, proxy, classic: _classic, _identity } =
         scene(&format!("{ONE}\ntls.client_ca = \"ca.pem\""), |_, _| {});
