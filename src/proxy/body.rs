@@ -221,7 +221,6 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let Self { content, activity, record } = &mut *self;
-        activity.stay_registered(context.waker());
         // An engine that always has more must not outlast the limit of the whole.
         if matches!(content, Content::Engine { .. }) && activity.stall() == Some(Stall::Exchange) {
             *content = Content::Empty;
