@@ -8,6 +8,9 @@ use cutover::net::frames::Frames;
 use cutover::net::preface::is_http2;
 use libfuzzer_sys::fuzz_target;
 
+/// What a header list may have.
+const HEADER_BYTES: usize = 32 * 1024;
+
 const PREFACE: usize = 24;
 
 fuzz_target!(|data: &[u8]| {
@@ -22,8 +25,8 @@ fuzz_target!(|data: &[u8]| {
     let mut frame = vec![0, 0, length % 16, *kind, *flags, 0, 0, 0, 1];
     frame.resize(9 + usize::from(length % 16), 0);
     let bytes = [&[0; PREFACE][..], &frame.repeat(usize::from(*cut) * 4), rest].concat();
-    let whole = Frames::default().feed(&bytes, 0);
-    let mut frames = Frames::default();
+    let whole = Frames::new(HEADER_BYTES).feed(&bytes, 0);
+    let mut frames = Frames::new(HEADER_BYTES);
     let (mut at, mut pieces) = (0, Ok(()));
     for piece in bytes.chunks(usize::from(cut % 32) + 1) {
         match frames.feed(piece, 0) {
