@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Picture;
 use crate::telemetry::kinds::{CloseReason, FloodKind, HandshakeFailure, TurnedAway};
 use crate::telemetry::metrics::Certificates;
+use crate::telemetry::metrics::cells::Counter;
 use crate::telemetry::metrics::exposition::Exposition;
 use crate::telemetry::metrics::families as family;
 use crate::telemetry::metrics::shard::ListenerMetrics;
@@ -17,38 +18,34 @@ impl Picture {
         }
         let mut accepted = out.family(&family::CONNECTIONS);
         for (name, shards) in &self.listeners {
-            accepted.add(&[name], shards.iter().map(|listener| listener.total.get()).sum::<u64>());
+            accepted.add(&[name], sum(shards, |listener| &listener.total));
         }
         let mut turned_away = out.family(&family::TURNED_AWAY);
         for (name, shards) in &self.listeners {
             for reason in TurnedAway::ALL {
-                let count = |listener: &Arc<ListenerMetrics>| listener.turned_away[reason.index()].get();
-                turned_away.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
+                let count = sum(shards, |listener| &listener.turned_away[reason.index()]);
+                turned_away.add(&[name, reason.as_str()], count);
             }
         }
         let mut closed = out.family(&family::CONNECTIONS_CLOSED);
         for (name, shards) in &self.listeners {
             for reason in CloseReason::ALL {
-                let count = |listener: &Arc<ListenerMetrics>| listener.closed[reason.index()].get();
-                closed.add(&[name, reason.as_str()], shards.iter().map(count).sum::<u64>());
+                let count = sum(shards, |listener| &listener.closed[reason.index()]);
+                closed.add(&[name, reason.as_str()], count);
             }
         }
         let mut floods = out.family(&family::HTTP2_FLOODS);
         for (name, shards) in &self.listeners {
             for kind in FloodKind::ALL {
-                let count = |listener: &Arc<ListenerMetrics>| listener.floods[kind.index()].get();
-                floods.add(&[name, kind.as_str()], shards.iter().map(count).sum::<u64>());
+                floods.add(&[name, kind.as_str()], sum(shards, |listener| &listener.floods[kind.index()]));
             }
         }
         let mut failures = out.family(&family::HANDSHAKE_FAILURES);
-        for (name, shards) in &self.listeners {
-            if !certificates.iter().any(|((listener, _), _)| listener == name) {
-                continue;
-            }
+        let speaks_tls = |name: &str| certificates.keys().any(|(listener, _)| **listener == *name);
+        for (name, shards) in self.listeners.iter().filter(|(name, _)| speaks_tls(name)) {
             for failure in HandshakeFailure::ALL {
-                let count =
-                    |listener: &Arc<ListenerMetrics>| listener.handshake_failures[failure.index()].get();
-                failures.add(&[name, failure.as_str()], shards.iter().map(count).sum::<u64>());
+                let count = sum(shards, |listener| &listener.handshake_failures[failure.index()]);
+                failures.add(&[name, failure.as_str()], count);
             }
         }
         let mut expiry = out.family(&family::CERTIFICATE_EXPIRY);
@@ -56,4 +53,9 @@ impl Picture {
             expiry.add(&[listener, name], not_after);
         }
     }
+}
+
+/// One counter of a listener, over all workers.
+fn sum(shards: &[Arc<ListenerMetrics>], counter: impl Fn(&ListenerMetrics) -> &Counter) -> u64 {
+    shards.iter().map(|listener| counter(listener).get()).sum()
 }
