@@ -227,18 +227,13 @@ impl Activity {
         }
     }
 
-    /// Notes whether a write of the socket found room.
-    pub(super) fn note_write(&self, found_room: bool) {
+    /// Notes whether the client takes what we have for it: a write of the socket, or the window of a stream, has room.
+    pub fn note_write(&self, found_room: bool) {
         if found_room {
             self.writing_since.store(NEVER, Ordering::Relaxed);
         } else {
             Self::note_wait(&self.writing_since, self.clock.now());
         }
-    }
-
-    /// Notes whether the client of a stream takes what we have for it: its window has room.
-    pub fn note_taken(&self, is_taken: bool) {
-        self.note_write(is_taken);
     }
 
     fn note_wait(since: &AtomicU64, now: u64) {

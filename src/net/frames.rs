@@ -4,13 +4,11 @@
 //! (CVE-2019-9515), pings (CVE-2019-9512), empty data (CVE-2019-9518), priorities. The protocol library bounds what they
 //! make us keep; here is bounded how many come.
 
+use crate::net::preface::PREFACE;
 use crate::telemetry::kinds::FloodKind;
 
 /// RFC 9113 4.1.
 const HEADER: usize = 9;
-
-/// RFC 9113 3.4: `PRI * HTTP/2.0`, an empty line, `SM`, an empty line.
-const PREFACE: usize = 24;
 
 /// The largest payload of a frame that we accept, which is the least that may be accepted (RFC 9113 4.2).
 const FRAME: usize = 16 * 1024;
@@ -75,7 +73,7 @@ impl Frames {
         Self {
             header: [0; HEADER],
             known: 0,
-            skipping: PREFACE,
+            skipping: PREFACE.len(),
             continued: 0,
             continuable: (pieces + pieces / 4).max(5) - 1,
             flood: None,
@@ -159,7 +157,7 @@ mod tests {
 
     fn begun() -> Frames {
         let mut frames = Frames::new(32 * 1024);
-        assert_eq!(frames.feed(&[0; PREFACE], 0), Ok(()));
+        assert_eq!(frames.feed(PREFACE, 0), Ok(()));
         frames
     }
 
@@ -198,7 +196,7 @@ mod tests {
     fn a_header_block_may_be_cut_into_a_few_pieces_and_a_large_one_into_more() {
         let begun = |header_bytes| {
             let mut frames = Frames::new(header_bytes);
-            assert_eq!(frames.feed(&[0; PREFACE], 0), Ok(()));
+            assert_eq!(frames.feed(PREFACE, 0), Ok(()));
             frames
         };
         let block = |pieces| [frame(0x1, 0, 10), frame(CONTINUATION, 0, 10).repeat(pieces)].concat();

@@ -11,7 +11,7 @@ use tokio_util::io::poll_read_buf;
 use crate::net::stream::Stream;
 
 /// What a client begins with that knows that we speak HTTP/2. No request of HTTP/1 begins so.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A first read of ordinary size: what comes with it is handed on.
 const FIRST_READ: usize = 4096;

@@ -49,11 +49,6 @@ impl<T> Stream<T> {
     pub fn register(&self, waker: &std::task::Waker) {
         self.activity.stay_registered(waker);
     }
-
-    /// Whether the connection carries another protocol by now.
-    pub fn is_tunnel(&self) -> bool {
-        self.activity.phase() == Phase::Tunnel
-    }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {

@@ -239,7 +239,7 @@ struct StreamBody {
 
 impl StreamBody {
     fn new(inner: ResponseBody, activity: Arc<Activity>) -> Self {
-        activity.note_taken(false);
+        activity.note_write(false);
         Self { inner, activity }
     }
 }
@@ -252,10 +252,10 @@ impl Body for StreamBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        self.activity.note_taken(true);
+        self.activity.note_write(true);
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if polled.is_ready() {
-            self.activity.note_taken(false);
+            self.activity.note_write(false);
         }
         polled
     }
@@ -271,6 +271,6 @@ impl Body for StreamBody {
 
 impl Drop for StreamBody {
     fn drop(&mut self) {
-        self.activity.note_taken(true);
+        self.activity.note_write(true);
     }
 }
