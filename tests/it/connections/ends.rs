@@ -68,14 +68,7 @@ fn a_reader_that_takes_nothing_is_ended_and_counted_and_so_is_its_exchange_with_
 
 #[test]
 fn an_exchange_that_takes_too_long_is_ended_and_counted_begun_or_not() {
-    let engine = Engine::script(|conn| {
-        while let Some(request) = conn.request() {
-            if request.head.target() == "/stops" {
-                conn.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it");
-            }
-            conn.closes();
-        }
-    });
+    let engine = Engine::hanging();
     let proxy = limited(&engine, "request_timeout = \"300ms\"");
     assert_eq!(proxy.client().get("/").send().status(), 504);
     proxy.counts(&ended("request_timeout"), 1.0);

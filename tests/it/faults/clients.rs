@@ -100,14 +100,7 @@ fn a_slow_body_is_408_and_the_engines_exchange_is_never_completed() {
 
 #[test]
 fn a_whole_exchange_has_its_time() {
-    let engine = Engine::script(|conn| {
-        while let Some(request) = conn.request() {
-            if request.head.target() == "/stops" {
-                conn.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it");
-            }
-            conn.closes();
-        }
-    });
+    let engine = Engine::hanging();
     let proxy = limited(&engine, "request_timeout = \"300ms\"");
     let late = proxy.client().get("/").send();
     assert_eq!(late.status(), 504);

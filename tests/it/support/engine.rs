@@ -64,6 +64,18 @@ impl Engine {
         })
     }
 
+    /// Answers nothing, but half of something under `/stops`.
+    pub(crate) fn hanging() -> Self {
+        Self::script(|conn| {
+            while let Some(request) = conn.request() {
+                if request.head.target() == "/stops" {
+                    conn.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it");
+                }
+                conn.closes();
+            }
+        })
+    }
+
     fn listening(address: SocketAddr, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("an address");

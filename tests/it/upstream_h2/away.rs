@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::{before, behind, failures};
+use crate::support::engine::Conn;
 use crate::support::multi::{Multi, fields, frame};
 use crate::support::multi_engine::{MultiEngine, next_request, settle};
 use crate::support::{Client, Engine, eventually};
@@ -11,7 +12,7 @@ use crate::support::{Client, Engine, eventually};
 const OK: &[(&str, &str)] = &[(":status", "200"), ("content-length", "2")];
 
 /// Answers a request that has no body to speak of.
-fn answer(conn: &mut crate::support::engine::Conn, stream: u32) {
+fn answer(conn: &mut Conn, stream: u32) {
     conn.send(frame(1, 4, stream, &fields(OK)));
     conn.send(frame(0, 1, stream, b"ok"));
 }
@@ -19,6 +20,24 @@ fn answer(conn: &mut crate::support::engine::Conn, stream: u32) {
 /// GOAWAY: streams above this one were not looked at.
 fn goaway(last: u32) -> Vec<u8> {
     frame(7, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
+}
+
+/// Answers the requests of each connection for as long as this is true of the connection's number, from 0, and the
+/// request's stream; then the connection is closed.
+fn serving_while(goes_on: impl Fn(&mut Conn, usize, u32) -> bool + Send + Sync + 'static) -> Engine {
+    let connections = AtomicUsize::new(0);
+    Engine::script(move |conn| {
+        let number = connections.fetch_add(1, Ordering::SeqCst);
+        if settle(conn).is_none() {
+            return;
+        }
+        while let Some(stream) = next_request(conn) {
+            if !goes_on(conn, number, stream) {
+                return;
+            }
+            answer(conn, stream);
+        }
+    })
 }
 
 #[test]
@@ -61,25 +80,15 @@ fn an_engine_that_restarts_again_and_again_costs_no_request() {
 
 #[test]
 fn what_an_engine_says_it_has_not_looked_at_is_sent_again_whatever_it_is() {
-    let connections = std::sync::Arc::new(AtomicUsize::new(0));
-    let engine = Engine::script({
-        let connections = std::sync::Arc::clone(&connections);
-        move |conn| {
-            let number = connections.fetch_add(1, Ordering::SeqCst);
-            if settle(conn).is_none() {
-                return;
-            }
-            while let Some(stream) = next_request(conn) {
-                // The first connection serves one request and goes away under the second.
-                if number == 0 && stream > 1 {
-                    conn.note("away");
-                    conn.send(goaway(1));
-                    conn.closes();
-                    return;
-                }
-                answer(conn, stream);
-            }
+    let engine = serving_while(|conn, number, stream| {
+        // The first connection serves one request and goes away under the second.
+        let goes_on = number > 0 || stream == 1;
+        if !goes_on {
+            conn.note("away");
+            conn.send(goaway(1));
+            conn.closes();
         }
+        goes_on
     });
     let proxy = behind(&format!("[{:?}]", engine.url()), "");
     let mut client = proxy.client();
@@ -149,22 +158,7 @@ fn a_refused_stream_is_tried_again_and_elsewhere_first() {
 
 #[test]
 fn a_connection_that_dies_takes_its_requests_along_and_what_may_be_repeated_is() {
-    let connections = std::sync::Arc::new(AtomicUsize::new(0));
-    let engine = Engine::script({
-        let connections = std::sync::Arc::clone(&connections);
-        move |conn| {
-            let number = connections.fetch_add(1, Ordering::SeqCst);
-            if settle(conn).is_none() {
-                return;
-            }
-            while let Some(stream) = next_request(conn) {
-                if number.is_multiple_of(2) && stream > 1 {
-                    return;
-                }
-                answer(conn, stream);
-            }
-        }
-    });
+    let engine = serving_while(|_, number, stream| !number.is_multiple_of(2) || stream == 1);
     let proxy = behind(&format!("[{:?}]", engine.url()), "");
     let mut client = proxy.client();
     assert_eq!(client.get("/").send().status(), 200);
