@@ -36,11 +36,17 @@ class Engines:
         )
         folder.mkdir(parents=True)
         (folder / "large").write_bytes(bytes(LARGE))
+        # Started as root, nginx serves as nobody, who has to get through to the file; the bench folder is 0700.
+        for above in (folder, folder.parent):
+            above.chmod(0o711)
         config = folder / "nginx.conf"
         config.write_text(f"{nginx_head(folder)}{servers}\n}}\n")
         self.process = machine.Process(nginx_command(config), core, folder / "log")
         for port in self.ports.values():
             machine.wait_for(f"http://127.0.0.1:{port}/", self.process)
+        status, _, body = machine.get(f"http://127.0.0.1:{self.ports[CLASSIC]}/large", timeout=10)
+        if (status, len(body)) != (200, LARGE):
+            raise SystemExit(f"the engine answers /large with {status} and {len(body)} bytes")
 
 
 def nginx_head(folder):
