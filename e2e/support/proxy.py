@@ -28,14 +28,14 @@ def write_file(path, text):
 class Proxy:
     """One app, `portal`, between two engines, unless a test writes its own text."""
 
-    def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", app="", pools="", tables="",
-                 key_file=None, token=None):  # fmt: skip
+    def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", listener="", app="", pools="",
+                 tables="", key_file=None, token=None):  # fmt: skip
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
         self.classic, self.identity = as_urls(classic), as_urls(identity)
         self.keys, self.percent = keys, percent
-        self.top, self.app, self.pools, self.tables = top, app, pools, tables
+        self.top, self.listener, self.app, self.pools, self.tables = top, listener, app, pools, tables
         self.key_file = key_file or self.folder / "keys"
         if not self.key_file.exists():
             self.key_file.write_text(keygen())
@@ -53,6 +53,7 @@ class Proxy:
 {self.top}
 [[listeners]]
 bind = "127.0.0.1:{self.port}"
+{self.listener}
 [admin]
 bind = "127.0.0.1:{self.admin_port}"
 {'token_file = "admin.token"' if self.token else ""}
@@ -91,6 +92,16 @@ endpoints = {json.dumps(self.identity)}
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def secure_url(self):
+        """By the name that certificates of tests are for."""
+        return f"https://localhost:{self.port}"
+
+    @property
+    def address(self):
+        """As openssl and metrics write it."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def admin_url(self):
