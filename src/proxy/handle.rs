@@ -1,6 +1,5 @@
 //! The request path as a table of contents.
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,9 +11,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 use crate::ambient::Moment;
 use crate::decide::decision::{Question, decide};
@@ -24,7 +20,7 @@ use crate::decide::farewell;
 use crate::decide::headers::{self, Lines, Seen};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
-use crate::proxy::body::{Content, RequestBody, ResponseBody};
+use crate::proxy::body::{ClientBody, Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::View;
 use crate::proxy::error::{ProxyError, close_reason_of};
@@ -35,7 +31,7 @@ use crate::proxy::panic;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Shape};
 use crate::proxy::tester;
-use crate::proxy::upgrade;
+use crate::proxy::upgrade::{self, OnClient};
 use crate::runtime::snapshot::App;
 use crate::telemetry::grpc::{self, GrpcStatus};
 use crate::telemetry::kinds::AnswerKind;
@@ -44,15 +40,17 @@ use crate::upstream::head::RequestHead;
 
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
 ///
-/// `stream` is what a request of its own stream waits for; without one, it is the connection.
+/// `stream` is what a request of its own stream waits for; without one, it is the connection. `on_client` is the client's
+/// half of a tunnel, where the request may become one.
 ///
 /// Requests, answers and records travel boxed: a future's every step copies what it hands on, and these are
 /// hundreds of bytes each.
 pub async fn handle(
     downstream: Rc<Downstream>,
     stream: Option<Arc<Activity>>,
-    request: Box<Request<Incoming>>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    request: Box<Request<ClientBody>>,
+    on_client: Option<OnClient>,
+) -> Response<ResponseBody> {
     let worker = &downstream.worker;
     let view = worker.view();
     let moment = worker.ambient.moment();
@@ -69,7 +67,7 @@ pub async fn handle(
     let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
     let listener = downstream.door.speaks(&view.snapshot);
     let redirects = listener.as_ref().is_some_and(|listener| listener.redirects);
-    let outcome = serve(&downstream, activity, &view, moment, request, redirects, &mut record);
+    let outcome = serve(&downstream, activity, &view, moment, request, on_client, redirects, &mut record);
     let outcome = panic::catch(pin!(outcome)).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
@@ -91,7 +89,7 @@ pub async fn handle(
     if worker.drain.has_begun() && stream.is_none() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok((*response).map(|content| ResponseBody::new(content, activity, record)))
+    (*response).map(|content| ResponseBody::new(content, activity, record))
 }
 
 /// Decides, forwards, and makes an engine's answer ours; `redirects` where the listener only sends on to https.
@@ -100,7 +98,8 @@ async fn serve(
     activity: &Arc<Activity>,
     view: &Rc<View>,
     moment: Moment,
-    request: Box<Request<Incoming>>,
+    request: Box<Request<ClientBody>>,
+    on_client: Option<OnClient>,
     redirects: bool,
     record: &mut Record,
 ) -> Result<Box<Response<Content>>, ProxyError> {
@@ -195,7 +194,6 @@ async fn serve(
     if parts.version < Version::HTTP_11 && !parts.headers.contains_key(HOST) {
         name_host(app, decision.engine, &mut parts.headers);
     }
-    let on_client = parts.extensions.remove::<OnUpgrade>();
     let hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
     headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
@@ -338,7 +336,7 @@ fn engine_answer(
     downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     answered: &Answered<'_>,
-    on_client: Option<OnUpgrade>,
+    on_client: Option<OnClient>,
     is_http2: bool,
     mut response: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,
