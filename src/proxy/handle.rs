@@ -38,20 +38,27 @@ use crate::telemetry::kinds::AnswerKind;
 use crate::upstream::answer::Answer;
 use crate::upstream::head::RequestHead;
 
+/// A request, as its connection hands it over.
+pub struct Received {
+    /// Its head, and its body as it comes.
+    pub request: Box<Request<ClientBody>>,
+    /// The client's half of a tunnel, where the request may become one.
+    pub on_client: Option<OnClient>,
+}
+
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
 ///
-/// `stream` is what a request of its own stream waits for; without one, it is the connection. `on_client` is the client's
-/// half of a tunnel, where the request may become one.
+/// `stream` is what a request of its own stream waits for; without one, it is the connection.
 ///
 /// Requests, answers and records travel boxed: a future's every step copies what it hands on, and these are
 /// hundreds of bytes each.
 pub async fn handle(
     downstream: Rc<Downstream>,
     stream: Option<Arc<Activity>>,
-    request: Box<Request<ClientBody>>,
-    on_client: Option<OnClient>,
+    received: Received,
 ) -> Response<ResponseBody> {
     let worker = &downstream.worker;
+    let request = &received.request;
     let view = worker.view();
     let moment = worker.ambient.moment();
     let limits = &view.snapshot.limits;
@@ -67,7 +74,7 @@ pub async fn handle(
     let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
     let listener = downstream.door.speaks(&view.snapshot);
     let redirects = listener.as_ref().is_some_and(|listener| listener.redirects);
-    let outcome = serve(&downstream, activity, &view, moment, request, on_client, redirects, &mut record);
+    let outcome = serve(&downstream, activity, &view, moment, received, redirects, &mut record);
     let outcome = panic::catch(pin!(outcome)).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
@@ -98,11 +105,11 @@ async fn serve(
     activity: &Arc<Activity>,
     view: &Rc<View>,
     moment: Moment,
-    request: Box<Request<ClientBody>>,
-    on_client: Option<OnClient>,
+    received: Received,
     redirects: bool,
     record: &mut Record,
 ) -> Result<Box<Response<Content>>, ProxyError> {
+    let Received { request, on_client } = received;
     let (mut parts, body) = request.into_parts();
     let is_http2 = parts.version == Version::HTTP_2;
     let opens_tunnel = is_http2 && parts.method == Method::CONNECT;

@@ -26,7 +26,7 @@ use crate::net::strict::body::BodyReader;
 use crate::net::strict::head::{Framing, Head, HeadReader, Refused};
 use crate::proxy::body::{ClientBody, ResponseBody};
 use crate::proxy::conn::Downstream;
-use crate::proxy::handle::handle;
+use crate::proxy::handle::{Received, handle};
 use crate::proxy::panic;
 use crate::proxy::upgrade::{Client, OnClient};
 use crate::telemetry::kinds::{AnswerKind, CloseReason};
@@ -175,7 +175,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
         *request.headers_mut() = headers;
 
         let response = {
-            let mut answering = pin!(handle(Rc::clone(&self.downstream), None, request, on_client));
+            let mut answering =
+                pin!(handle(Rc::clone(&self.downstream), None, Received { request, on_client }));
             poll_fn(|context| {
                 loop {
                     if let Poll::Ready(response) = answering.as_mut().poll(context) {

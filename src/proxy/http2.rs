@@ -34,7 +34,7 @@ use crate::net::watched::Watched;
 use crate::proxy::body::{ClientBody, ResponseBody, ResponseBodyError};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::WorkerContext;
-use crate::proxy::handle::handle;
+use crate::proxy::handle::{Received, handle};
 use crate::proxy::panic;
 use crate::proxy::upgrade::OnClient;
 use crate::telemetry::kinds::{CloseReason, FloodKind};
@@ -77,8 +77,8 @@ where
         move |mut request: Request<Incoming>| {
             let activity = streams.begin();
             let on_client = request.extensions_mut().remove::<OnUpgrade>().map(OnClient::Http2);
-            let request = Box::new(request.map(ClientBody::Http2));
-            let answer = handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), request, on_client);
+            let received = Received { request: Box::new(request.map(ClientBody::Http2)), on_client };
+            let answer = handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), received);
             async move { Ok::<_, Infallible>(answer.await.map(|body| StreamBody::new(body, activity))) }
         }
     });
