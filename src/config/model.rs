@@ -18,8 +18,10 @@ use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::Order;
+use crate::decide::health::Ejection;
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
+use crate::decide::retry::Retries;
 use crate::decide::stage::Schedule;
 use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
@@ -326,6 +328,10 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// How many connections an endpoint may cost.
     pub connections: Connections,
+    /// When requests that fail keep an endpoint away.
+    pub ejection: Ejection,
+    /// How often requests may be sent once more.
+    pub retries: Retries,
     /// Whether the endpoints are spoken to in HTTP/2, by prior knowledge (RFC 9113 3.3).
     pub http2: bool,
 }

@@ -18,6 +18,8 @@ use crate::config::units::{write_duration, write_percent, write_size};
 use crate::config::validate::NO_FILES;
 use crate::decide::bucket::Share;
 use crate::decide::evacuate::Order;
+use crate::decide::health::Ejection;
+use crate::decide::retry::Retries;
 use crate::decide::target::Target;
 
 /// Writes a configuration with every default filled in.
@@ -208,7 +210,7 @@ pub(super) fn percent(share: Share) -> Value {
 }
 
 fn pool(pool: &Pool) -> Table {
-    let Pool { endpoints, balance, timeouts, connections, http2 } = pool;
+    let Pool { endpoints, balance, timeouts, connections, ejection, retries, http2 } = pool;
     let Timeouts { connect, response, idle } = timeouts;
     let mut table = Table::new();
     let list: Array = endpoints
@@ -237,6 +239,18 @@ fn pool(pool: &Pool) -> Table {
         ("max", Value::from(max.get() as i64)),
         ("queue", Value::from(*queue as i64)),
         ("queue_timeout", Value::from(write_duration(*queue_timeout))),
+    ]));
+    let Ejection { failures, base, max_ejected, status } = ejection;
+    table["ejection"] = value(InlineTable::from_iter([
+        ("failures", Value::from(failures.map_or(0, |failures| i64::from(failures.get())))),
+        ("base", Value::from(write_duration(*base))),
+        ("max_ejected", Value::from(max_ejected.to_string())),
+        ("status", Value::from(status.to_string())),
+    ]));
+    let Retries { attempts, budget } = retries;
+    table["retries"] = value(InlineTable::from_iter([
+        ("attempts", Value::from(i64::from(*attempts))),
+        ("budget", Value::from(budget.to_string())),
     ]));
     table["http2"] = value(*http2);
     table

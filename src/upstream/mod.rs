@@ -7,6 +7,7 @@
 //! first; measured over nginx's cost it is the difference between 1.2 and 1 (`ARCHITECTURE.md`, "Measured"). The
 //! parser of heads is hyper's own, `httparse`.
 
+pub mod standing;
 pub mod endpoint;
 pub mod error;
 pub mod head;

@@ -216,6 +216,8 @@ endpoints = ["http://10.0.0.11:8080"]
 balance = "least-request"
 timeouts = { connect = "3s", response = "60s", idle = "90s" }
 connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
+ejection = { failures = 5, base = "30s", max_ejected = "50%", status = "" }
+retries = { attempts = 1, budget = "20%" }
 http2 = false
 
 [apps.portal.identity]
@@ -223,6 +225,8 @@ endpoints = ["http://10.0.1.11:8080"]
 balance = "least-request"
 timeouts = { connect = "3s", response = "60s", idle = "90s" }
 connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
+ejection = { failures = 5, base = "30s", max_ejected = "50%", status = "" }
+retries = { attempts = 1, budget = "20%" }
 http2 = false
 "#;
     assert_eq!(printed, expected);

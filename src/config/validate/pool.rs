@@ -1,29 +1,39 @@
 //! The rules of one engine's pool.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use crate::config::model::{Connections, EndpointSpec, EndpointUrl, Pool, Timeouts};
-use crate::config::raw::{RawConnections, RawEndpoint, RawPool, RawTimeouts};
+use crate::config::problems::excerpt;
+use crate::config::raw::Text;
+use crate::config::raw_pool::{RawConnections, RawEjection, RawEndpoint, RawPool, RawRetries, RawTimeouts};
 use crate::config::reader::List;
 use crate::config::units::{self, UnitError};
 use crate::config::validate::Context;
 use crate::decide::balance::Balance;
+use crate::decide::health::Ejection;
+use crate::decide::retry::Retries;
+use crate::decide::status::{NoStatuses, Statuses};
 
 /// Enough for a hundredfold imbalance in steps of a hundredth of a percent.
 const HEAVIEST: u32 = 1_000_000;
 /// More connections than one address pair has ports, many times over.
 const MOST: u32 = 1_000_000;
 
+/// More tries than this are no help to anybody.
+const MOST_TRIES: u32 = 10;
+
 pub(super) fn pool(context: &Context<'_, '_>, raw: RawPool) -> Pool {
-    let RawPool { endpoints, balance, timeouts, connections, http2 } = raw;
+    let RawPool { endpoints, balance, timeouts, connections, ejection, retries, http2 } = raw;
     let balances = [Balance::LeastRequest, Balance::RoundRobin].map(|balance| (balance.as_str(), balance));
     Pool {
         endpoints: endpoints.map(|list| self::endpoints(context, list)).unwrap_or_default(),
         balance: context.choice(&balance, &balances, Balance::LeastRequest),
         timeouts: self::timeouts(context, timeouts),
         connections: self::connections(context, connections),
+        ejection: self::ejection(context, ejection),
+        retries: self::retries(context, retries),
         http2: context.flag(&http2, false),
     }
 }
@@ -79,4 +89,35 @@ fn connections(context: &Context<'_, '_>, raw: RawConnections) -> Connections {
         queue: context.number(&queue, 0..=MOST, 128) as usize,
         queue_timeout: context.timeout(&queue_timeout, Duration::from_secs(1)),
     }
+}
+
+fn ejection(context: &Context<'_, '_>, raw: RawEjection) -> Ejection {
+    let RawEjection { failures, base, max_ejected, status } = raw;
+    let default = Ejection::default();
+    let most = max_ejected.and_then(|text| context.unit(&text.at, units::percent(&text.value)));
+    Ejection {
+        failures: NonZeroU32::new(context.number(&failures, 0..=MOST, 5)),
+        base: context.timeout(&base, default.base),
+        max_ejected: most.unwrap_or(default.max_ejected),
+        status: statuses(context, &status, default.status),
+    }
+}
+
+fn retries(context: &Context<'_, '_>, raw: RawRetries) -> Retries {
+    let RawRetries { attempts, budget } = raw;
+    let default = Retries::default();
+    let budget = budget.and_then(|text| context.unit(&text.at, units::percent(&text.value)));
+    Retries {
+        attempts: context.number(&attempts, 0..=MOST_TRIES, default.attempts),
+        budget: budget.unwrap_or(default.budget),
+    }
+}
+
+fn statuses(context: &Context<'_, '_>, written: &Text, default: Statuses) -> Statuses {
+    let Some(text) = written else { return default };
+    text.value.parse().unwrap_or_else(|NoStatuses| {
+        let message = format!("{} names no status codes", excerpt(&text.value));
+        context.error(&text.at, message, "write codes and ranges of them, such as \"500,502-504\"");
+        default
+    })
 }
