@@ -25,11 +25,19 @@ def write_file(path, text):
     beside.replace(path)
 
 
+def certify(folder):
+    """`portal.pem` and `portal.key` for localhost, the first of which is also who vouches for it."""
+    cert = folder / "portal.pem"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "portal.key", "-out", cert)  # fmt: skip
+    return cert
+
+
 class Proxy:
     """One app, `portal`, between two engines, unless a test writes its own text."""
 
     def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", app="", pools="", tables="",
-                 key_file=None, token=None):  # fmt: skip
+                 key_file=None, token=None, tls=False):  # fmt: skip
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
@@ -40,6 +48,7 @@ class Proxy:
         if not self.key_file.exists():
             self.key_file.write_text(keygen())
             self.key_file.chmod(0o600)
+        self.ca = certify(self.folder) if tls else None
         self.token = token
         if token:
             (self.folder / "admin.token").write_text(token)
@@ -53,6 +62,7 @@ class Proxy:
 {self.top}
 [[listeners]]
 bind = "127.0.0.1:{self.port}"
+{'tls.certificates = [{ cert = "portal.pem", key = "portal.key" }]' if self.ca else ""}
 [admin]
 bind = "127.0.0.1:{self.admin_port}"
 {'token_file = "admin.token"' if self.token else ""}
@@ -90,7 +100,7 @@ endpoints = {json.dumps(self.identity)}
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self.ca else f"http://127.0.0.1:{self.port}"
 
     @property
     def admin_url(self):
