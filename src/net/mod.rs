@@ -6,6 +6,7 @@ pub mod listener;
 pub mod spread;
 pub mod doors;
 pub mod activity;
+pub mod names;
 pub mod tls;
 pub mod stream;
 pub mod proxy_protocol;
