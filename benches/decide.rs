@@ -112,6 +112,7 @@ impl Scene {
             seen: Seen::of(&self.headers),
             client: IpAddr::from([198, 51, 100, 7]),
             peer_is_trusted: false,
+            certified: None,
             secure: false,
             place: self.rules.table.place(&Method::GET, black_box(path), None),
             state: None,

@@ -10,10 +10,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::admin::views::{ExplainQuery, ExplanationView};
 use crate::ambient::Moment;
+use crate::decide::certified::CertifiedNames;
 use crate::decide::cookies::{self, CookieNames};
 use crate::decide::decision::{Question, decide};
 use crate::decide::headers::Seen;
-use crate::decide::subject::{KeySource, SubjectKey};
+use crate::decide::subject::{CertifiedName, KeySource, SubjectKey};
 use crate::runtime::snapshot::{App, Snapshot};
 
 /// Why there is nothing to explain.
@@ -104,6 +105,7 @@ pub fn explain(
         seen: Seen::of(&asked.headers),
         client: asked.client,
         peer_is_trusted: asked.peer_is_trusted,
+        certified: asked.certified.as_ref(),
         secure: asked.secure,
         place: asked.app.rules.table.place(&asked.method, &asked.path, asked.query.as_deref()),
         // A process of its own has seen no engine issue anything; the one that serves is asked over HTTP.
@@ -128,6 +130,7 @@ struct Asked<'s> {
     headers: HeaderMap,
     client: IpAddr,
     peer_is_trusted: bool,
+    certified: Option<CertifiedNames>,
     secure: bool,
     note: Option<String>,
 }
@@ -150,6 +153,7 @@ impl<'s> Asked<'s> {
             // Of no network that anybody would name.
             client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical(),
             peer_is_trusted: false,
+            certified: None,
             secure: uri.scheme_str() == Some("https"),
             note: None,
         };
@@ -195,6 +199,14 @@ impl<'s> Asked<'s> {
                 let payload = serde_json::Value::Object([(claim.clone(), key.into())].into_iter().collect());
                 let token = format!("Bearer e30.{}.", URL_SAFE_NO_PAD.encode(payload.to_string()));
                 self.headers.insert(AUTHORIZATION, value(&token)?);
+            }
+            KeySource::ClientCert(name) => {
+                let names = match name {
+                    CertifiedName::San => CertifiedNames::new(Some(key), None),
+                    CertifiedName::Cn => CertifiedNames::new(None, Some(key)),
+                };
+                names.get(*name).ok_or_else(cannot_carry)?;
+                self.certified = Some(names);
             }
             KeySource::Device => return Err(ExplainError::NoUserKeys { app: self.app.name.clone() }),
         }

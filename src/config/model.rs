@@ -3,18 +3,16 @@
 //! Types here cannot hold what would be wrong: ranges, uniqueness and references were checked before they were
 //! built. `None` means "there is none", never "not set yet".
 
+mod listener;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderValue;
 use ipnet::IpNet;
-use rustls::pki_types::CertificateDer;
 
-use crate::config::certificate::Certificate;
-use crate::config::files::Digest;
 use crate::config::secret::Secret;
 use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
@@ -27,6 +25,8 @@ use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 use crate::decide::ticket::SigningKey;
 use crate::decide::workflow::Workflow;
+
+pub use listener::{ClientCa, Listener, Tls, TlsVersion};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -53,65 +53,22 @@ pub struct Config {
     pub apps: Vec<App>,
 }
 
-/// One place where we accept.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Listener {
-    /// Address and port; port 0 lets the system choose.
-    pub bind: SocketAddr,
-    /// Whether every connection begins with a PROXY protocol header, and its peer is a trusted proxy.
-    pub proxy_protocol: bool,
-    /// Whether requests are sent on to the same URL over TLS, and nothing else is served. Never with `tls`.
-    pub redirect_to_https: bool,
-    /// What responses say as `Strict-Transport-Security` (RFC 6797 6.1); only with `tls`.
-    pub hsts: Option<HeaderValue>,
-    /// `None` for plain HTTP.
-    pub tls: Option<Tls>,
+/// Whether anybody can prove who a user is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Proof {
+    /// There are trusted proxies, whose headers are believed.
+    pub proxies: bool,
+    /// There is a listener that asks for certificates.
+    pub certificates: bool,
 }
 
-/// How a listener speaks TLS.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tls {
-    /// At least one; the first is for clients that ask for a name that none has, or for none.
-    pub certificates: Vec<Certificate>,
-    /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
-    /// Whose certificates clients must show; `None`: none is asked for.
-    pub client_ca: Option<ClientCa>,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    V1_2,
-    /// RFC 8446.
-    V1_3,
-}
-
-impl TlsVersion {
-    /// The name in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V1_2 => "1.2",
-            Self::V1_3 => "1.3",
+impl Config {
+    /// Who can prove who a user is.
+    pub fn proof(&self) -> Proof {
+        Proof {
+            proxies: !self.trusted_proxies.is_empty(),
+            certificates: self.listeners.iter().any(Listener::asks_for_certificates),
         }
-    }
-}
-
-/// Who signs the certificates of clients.
-#[derive(Clone, Eq, PartialEq)]
-pub struct ClientCa {
-    /// The PEM file.
-    pub file: PathBuf,
-    /// What is in it; at least one.
-    pub roots: Vec<CertificateDer<'static>>,
-    /// Of the file.
-    pub digest: Digest,
-}
-
-impl fmt::Debug for ClientCa {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "ClientCa({}, {:?})", self.file.display(), self.digest)
     }
 }
 

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Method};
 use crate::ambient::Moment;
 use crate::decide::answer::CookieName;
 use crate::decide::bucket::{Bucket, Share};
+use crate::decide::certified::CertifiedNames;
 use crate::decide::cookies::CookieNames;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::{self, Evacuation, Orders};
@@ -126,6 +127,8 @@ pub struct Question<'a> {
     pub client: IpAddr,
     /// Whether the peer's forwarded headers and key headers are believed.
     pub peer_is_trusted: bool,
+    /// What the client's own certificate calls it, where a handshake verified one.
+    pub certified: Option<&'a CertifiedNames>,
     /// Whether the client reached us over TLS.
     pub secure: bool,
     /// What the path is in the app's workflows.

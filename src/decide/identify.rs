@@ -31,6 +31,9 @@ pub fn identify<'a>(keys: &[KeySource], question: &Question<'a>) -> Option<Subje
             KeySource::Cookie(name) => cookie_key(question.headers, name),
             KeySource::Query(name) => question.query.and_then(|query| query_key(query, name)),
             KeySource::Jwt(claim) => jwt_key(question.headers, claim),
+            KeySource::ClientCert(name) => {
+                question.certified.and_then(|names| names.get(*name)).map(SubjectKey::borrowed)
+            }
         };
         Some(Subject { key: key?, kind: source.kind() })
     })

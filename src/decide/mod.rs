@@ -5,6 +5,7 @@
 
 pub mod engine;
 pub mod subject;
+pub mod certified;
 pub mod identify;
 pub mod bucket;
 pub mod stage;

@@ -16,6 +16,8 @@ pub enum KeySource {
     Query(String),
     /// A claim of the bearer token, whose signature is *not* verified.
     Jwt(String),
+    /// A name in the client's certificate, which the handshake verified.
+    ClientCert(CertifiedName),
     /// The browser itself, known by its ticket.
     Device,
 }
@@ -28,6 +30,7 @@ impl KeySource {
             Self::Cookie(_) => SubjectKind::Cookie,
             Self::Query(_) => SubjectKind::Query,
             Self::Jwt(_) => SubjectKind::Jwt,
+            Self::ClientCert(name) => SubjectKind::ClientCert(*name),
             Self::Device => SubjectKind::Device,
         }
     }
@@ -41,9 +44,19 @@ impl fmt::Display for KeySource {
             Self::Cookie(name) => write!(formatter, "cookie:{name}"),
             Self::Query(name) => write!(formatter, "query:{name}"),
             Self::Jwt(claim) => write!(formatter, "jwt:{claim}"),
+            Self::ClientCert(_) => formatter.write_str(self.kind().as_str()),
             Self::Device => formatter.write_str("device"),
         }
     }
+}
+
+/// Which name of a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CertifiedName {
+    /// The first of its alternative names that is a DNS name, a mail address or a URI (RFC 5280 4.2.1.6).
+    San,
+    /// The common name of its subject (RFC 5280 4.1.2.6).
+    Cn,
 }
 
 /// The kind of place where a key was found.
@@ -57,6 +70,8 @@ pub enum SubjectKind {
     Query,
     /// A claim of an unverified bearer token: the client claims it.
     Jwt,
+    /// A name in a verified certificate: proof of who this is.
+    ClientCert(CertifiedName),
     /// A browser with a ticket, or one that was just given one.
     Device,
 }
@@ -69,6 +84,8 @@ impl SubjectKind {
             Self::Cookie => "cookie",
             Self::Query => "query",
             Self::Jwt => "jwt",
+            Self::ClientCert(CertifiedName::San) => "client-cert:san",
+            Self::ClientCert(CertifiedName::Cn) => "client-cert:cn",
             Self::Device => "device",
         }
     }
@@ -77,7 +94,7 @@ impl SubjectKind {
     pub const fn is_claimed(self) -> bool {
         match self {
             Self::Cookie | Self::Query | Self::Jwt => true,
-            Self::Header | Self::Device => false,
+            Self::Header | Self::ClientCert(_) | Self::Device => false,
         }
     }
 }
@@ -102,6 +119,11 @@ impl<'a> SubjectKey<'a> {
             return Some(Self(found));
         }
         Some(Self(Cow::Owned(trimmed.to_ascii_lowercase())))
+    }
+
+    /// The same key, held by somebody else.
+    pub fn borrowed(&self) -> SubjectKey<'_> {
+        SubjectKey(Cow::Borrowed(&self.0))
     }
 
     /// The canonical bytes.

@@ -8,6 +8,7 @@ pub mod doors;
 pub mod activity;
 pub mod names;
 pub mod tls;
+pub mod client_certificate;
 pub mod stream;
 pub mod proxy_protocol;
 pub mod preface;

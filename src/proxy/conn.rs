@@ -8,14 +8,15 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::net::TcpStream;
 
-use crate::decide::headers::{Forwarder, own};
+use crate::decide::certified::CertifiedNames;
+use crate::decide::headers::{Forwarder, Seen, own};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
 use crate::net::crowd::Member;
 use crate::net::listener::last_word;
 use crate::net::spread::Held;
 use crate::net::stream::Stream;
-use crate::net::{preface, tls};
+use crate::net::{client_certificate, preface, tls};
 use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::ProxyError;
 use crate::proxy::{arrival, http1, http2};
@@ -84,6 +85,8 @@ pub struct Downstream {
     pub forwarder: RefCell<Forwarder>,
     /// Knows which app its last request was for.
     pub claims: RefCell<Claims>,
+    /// What the client's certificate calls it, where the listener asks for one.
+    pub certified: Option<CertifiedNames>,
     /// Where it came in.
     pub door: Rc<Entrance>,
     /// Keep it counted among the open ones, of the process and of its address.
@@ -121,6 +124,12 @@ impl Claims {
 }
 
 impl Downstream {
+    /// The names of whom a request is for, where that is who holds the certificate. What a trusted proxy forwards is
+    /// somebody else's: by the proxy's own certificate all its users would be one.
+    pub(super) fn certified_for(&self, seen: Seen, peer_is_trusted: bool) -> Option<&CertifiedNames> {
+        self.certified.as_ref().filter(|_| !(peer_is_trusted && seen.forwarded))
+    }
+
     /// Counts an answer to something that never became a request.
     pub(super) fn refuse(&self, kind: AnswerKind) {
         self.worker.view().no_app.record_answer(kind);
@@ -182,18 +191,20 @@ pub async fn serve(
         return;
     };
     drop(view);
-    let downstream = Rc::new(Downstream {
+    let mut downstream = Downstream {
         peer,
         activity: Arc::clone(&activity),
         roll: worker.ambient.roll(),
         forwarder: RefCell::new(Forwarder::new(peer.address, peer.is_tls, peer.local_port)),
         claims: RefCell::default(),
+        certified: None,
         door,
         _counted: counted,
         _member: member,
         worker,
-    });
+    };
     let Some(tls) = tls else {
+        let downstream = Rc::new(downstream);
         let mut stream = Stream::new(socket, activity);
         return match preface::speaks_http2(&mut stream).await {
             Ok(true) => http2::serve(stream, downstream, &limits).await,
@@ -203,17 +214,22 @@ pub async fn serve(
             Err(_) => {}
         };
     };
-    match tls::shake_hands(tls, socket, limits.header_timeout).await {
-        Ok(stream) => {
-            activity.enter(Phase::Idle);
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2);
-            let stream = Stream::new(stream, activity);
-            if is_http2 {
-                http2::serve(stream, downstream, &limits).await;
-            } else {
-                http1::serve(stream, downstream, &limits).await;
-            }
-        }
-        Err(failure) => downstream.door.metrics.handshake_failed(failure),
+    let stream = match tls::shake_hands(tls, socket, limits.header_timeout).await {
+        Ok(stream) => stream,
+        Err(failure) => return downstream.door.metrics.handshake_failed(failure),
+    };
+    let (_, session) = stream.get_ref();
+    match client_certificate::names_of(session, downstream.worker.ambient.moment().wall) {
+        Ok(names) => downstream.certified = names,
+        Err(failure) => return downstream.door.metrics.handshake_failed(failure),
+    }
+    let downstream = Rc::new(downstream);
+    activity.enter(Phase::Idle);
+    let is_http2 = session.alpn_protocol() == Some(tls::HTTP_2);
+    let stream = Stream::new(stream, activity);
+    if is_http2 {
+        http2::serve(stream, downstream, &limits).await;
+    } else {
+        http1::serve(stream, downstream, &limits).await;
     }
 }

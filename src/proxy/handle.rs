@@ -159,6 +159,7 @@ async fn serve(
         seen,
         client,
         peer_is_trusted,
+        certified: downstream.certified_for(seen, peer_is_trusted),
         secure,
         place,
         state,

@@ -206,7 +206,11 @@ fn key_headers(app: &AppConfig) -> Vec<HeaderName> {
         .iter()
         .filter_map(|key| match key {
             KeySource::Header(name) => Some(name.clone()),
-            KeySource::Cookie(_) | KeySource::Query(_) | KeySource::Jwt(_) | KeySource::Device => None,
+            KeySource::Cookie(_)
+            | KeySource::Query(_)
+            | KeySource::Jwt(_)
+            | KeySource::ClientCert(_)
+            | KeySource::Device => None,
         })
         .collect()
 }

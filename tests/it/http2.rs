@@ -3,8 +3,6 @@
 mod flow;
 mod hostile;
 
-use std::io::{Read as _, Write as _};
-
 use bytes::Bytes;
 use http::HeaderMap;
 use rustls::version::{TLS12, TLS13};
@@ -266,28 +264,12 @@ fn over_tls_it_is_agreed_upon_by_name() {
         tls.certificates = [{ cert = \"portal.pem\", key = \"portal.key\" }]\n";
     let proxy = Proxy::within(folder, format!("{listener}{}", portal("percent = 0", &classic, &identity)));
     for versions in [&[&TLS12][..], &[&TLS13]] {
-        let client = TlsClient::new(&authority, versions).with_protocols(&[b"h2", b"http/1.1"]);
-        let mut wire = client.connect(proxy.address(), "portal.example.com").expect("a handshake");
+        let client = TlsClient::new(&authority, versions);
+        let both = client.clone().with_protocols(&[b"h2", b"http/1.1"]);
+        let wire = both.connect(proxy.address(), "portal.example.com").expect("a handshake");
         assert_eq!(wire.conn.alpn_protocol(), Some(&b"h2"[..]));
-        let request = crate::support::multi::frame(
-            1,
-            5,
-            1,
-            &crate::support::multi::fields(&[
-                (":method", "GET"),
-                (":scheme", "https"),
-                (":path", "/"),
-                (":authority", "portal.example.com"),
-            ]),
-        );
-        wire.write_all(&[crate::support::multi::PREFACE, &request].concat()).expect("sent");
-        let mut seen = Vec::new();
-        while !seen.windows(7).any(|window| window == b"classic") {
-            let mut buffer = [0; 4096];
-            let read = wire.read(&mut buffer).expect("an answer");
-            assert!(read > 0, "{seen:?}");
-            seen.extend_from_slice(&buffer[..read]);
-        }
+        let got = client.get_by_http2(proxy.address(), "portal.example.com", &[]).expect("an answer");
+        assert_eq!(got.text, "classic");
         assert_eq!(classic.last().head.get("x-forwarded-proto"), Some("https"));
     }
 }

@@ -1,5 +1,7 @@
 //! TLS towards clients: who is shown what, what stays when files change, and what becomes of those who cannot shake hands.
 
+mod certified;
+
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,9 +32,14 @@ fn scene(tls: &str, files: impl FnOnce(&Authority, &Folder)) -> Scene {
     folder.write("ca.pem", authority.pem());
     authority.issue(&[NAME]).write(&folder, "portal");
     files(&authority, &folder);
+    stage(authority, folder, tls, "percent = 0")
+}
+
+/// With these files, and lines of `[apps.portal]`.
+fn stage(authority: Authority, folder: Folder, tls: &str, app: &str) -> Scene {
     let (classic, identity) = (Engine::answering("classic"), Engine::answering("identity"));
     let listener = format!("[[listeners]]\nbind = \"127.0.0.1:0\"\n{tls}\n");
-    let proxy = Proxy::within(folder, format!("{listener}{}", portal("percent = 0", &classic, &identity)));
+    let proxy = Proxy::within(folder, format!("{listener}{}", portal(app, &classic, &identity)));
     Scene { authority, classic, _identity: identity, proxy }
 }
 

@@ -27,8 +27,8 @@ pub(super) fn changes(old: &Config, new: &Config, now: u64, changes: &mut Vec<Ch
                 workflows::stages_of_new(app, now, changes);
             }
             Some(before) => {
-                let before = Side { app: &old.apps[before], trusts: !old.trusted_proxies.is_empty(), now };
-                let after = Side { app, trusts: !new.trusted_proxies.is_empty(), now };
+                let before = Side { app: &old.apps[before], proof: old.proof(), now };
+                let after = Side { app, proof: new.proof(), now };
                 app_changes(before, after, changes);
             }
         }

@@ -36,6 +36,14 @@ pub enum Change {
         /// Whether an app reads headers that only those may set: then people are recognised differently.
         decides: bool,
     },
+    /// A listener asks for certificates from now on, or does not any more, and an app reads them: then people are
+    /// recognised differently.
+    Certificates {
+        /// Which listener.
+        bind: SocketAddr,
+        /// Whether it asks from now on.
+        asks: bool,
+    },
     /// The number of workers.
     Workers {
         /// As written: 0 is one per core.

@@ -57,9 +57,7 @@ fn paths<'c>(old: &'c Config, new: &'c Config, app: &'c App, now: u64) -> Vec<Pa
         return Vec::new();
     }
     let before = old.apps.iter().find(|before| before.name == app.name);
-    let rules = |config: &'c Config, app: &'c App| {
-        Rules::of(Side { app, trusts: !config.trusted_proxies.is_empty(), now })
-    };
+    let rules = |config: &'c Config, app: &'c App| Rules::of(Side { app, proof: config.proof(), now });
     let path = |workflow: Option<&'c str>| {
         let schedule = |app: &'c App| app.schedule_at(workflow);
         let earlier = before.map(|before| (rules(old, before), schedule(before)));

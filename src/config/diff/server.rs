@@ -32,7 +32,7 @@ pub(super) fn changes(old: &Config, new: &Config, changes: &mut Vec<Change>) {
         let shown = |workers: Option<NonZeroUsize>| workers.map_or(0, NonZeroUsize::get);
         changes.push(Change::Workers { from: shown(*workers), to: shown(new.workers) });
     }
-    listener_changes(listeners, &new.listeners, changes);
+    listener_changes(listeners, &new.listeners, reads_certificates(old) && reads_certificates(new), changes);
     admin_changes(admin, &new.admin, changes);
     trust_changes(old, new, changes);
     limit_changes(limits, &new.limits, changes);
@@ -55,15 +55,28 @@ pub(super) fn setting<T: PartialEq>(
 }
 
 /// Port 0 may be listed many times, and each is a listener of its own: hence the counting.
-fn listener_changes(old: &[Listener], new: &[Listener], changes: &mut Vec<Change>) {
+fn listener_changes(old: &[Listener], new: &[Listener], by_certificate: bool, changes: &mut Vec<Change>) {
     let mut added: Vec<&Listener> = new.iter().collect();
     for listener in old {
         match added.iter().position(|candidate| candidate.bind == listener.bind) {
-            Some(kept) => listener_settings(listener, added.remove(kept), changes),
+            Some(kept) => {
+                let kept = added.remove(kept);
+                listener_settings(listener, kept, changes);
+                let asks = kept.asks_for_certificates();
+                if by_certificate && asks != listener.asks_for_certificates() {
+                    changes.push(Change::Certificates { bind: listener.bind, asks });
+                }
+            }
             None => changes.push(Change::ListenerRemoved(listener.bind)),
         }
     }
     changes.extend(added.into_iter().map(|listener| Change::ListenerAdded(listener.bind)));
+}
+
+/// Whether an app knows users by their certificates. One that begins to, or ends, has other keys, which is told there.
+fn reads_certificates(config: &Config) -> bool {
+    let mut keys = config.apps.iter().flat_map(|app| &app.keys);
+    keys.any(|key| matches!(key, KeySource::ClientCert(_)))
 }
 
 /// What changes of a listener that stays.

@@ -25,6 +25,13 @@ impl fmt::Display for Change {
                 }
                 Ok(())
             }
+            Self::Certificates { bind, asks } => {
+                let what = if *asks { "asks for certificates" } else { "asks for no certificates any more" };
+                write!(
+                    formatter,
+                    "listener {bind} {what}: others are recognised than before; some may move back"
+                )
+            }
             Self::Workers { from, to } => write!(formatter, "workers {from} → {to}: applies after a restart"),
             Self::SigningKeys(SigningChange::Rotated { signs_anew, dropped }) => {
                 formatter.write_str("ticket keys changed")?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::diff::change::{Change, TargetChange};
-use crate::config::model::App;
+use crate::config::model::{App, Proof};
 use crate::config::validate::subjects_can_match;
 use crate::decide::bucket::{Bucket, Share};
 use crate::decide::engine::Engine;
@@ -24,11 +24,11 @@ pub struct Moves {
     pub stay: u64,
 }
 
-/// An app, and whether peers are trusted to set headers: together they say which lists can match.
+/// An app, and who can prove who a user is: together they say which lists can match.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side<'c> {
     pub(super) app: &'c App,
-    pub(super) trusts: bool,
+    pub(super) proof: Proof,
     /// In seconds since the Unix epoch.
     pub(super) now: u64,
 }
@@ -61,9 +61,9 @@ pub(super) struct Rules<'c> {
 }
 
 impl<'c> Rules<'c> {
-    pub(super) fn of(Side { app, trusts, now }: Side<'c>) -> Self {
+    pub(super) fn of(Side { app, proof, now }: Side<'c>) -> Self {
         let targets = app.targets.iter().filter(|target| {
-            !target.subjects.is_empty() && subjects_can_match(&app.keys, target.claimed, trusts)
+            !target.subjects.is_empty() && subjects_can_match(&app.keys, target.claimed, proof)
         });
         let lists = targets.map(|target| (&target.subjects, target.engine)).collect();
         Self { lists, salt: &app.salt, share: app.share.at(now) }
@@ -135,7 +135,7 @@ pub(super) fn changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
         changes.push(Change::TargetOrder { app: app.clone(), may_move_back });
     }
     // Who moves by the share alone is told with the share.
-    if changes.len() > count || old.trusts != new.trusts {
+    if changes.len() > count || old.proof != new.proof {
         let moves = count_listed(old, new);
         if moves != Moves::default() {
             changes.push(Change::Listed { app: app.clone(), moves });
@@ -144,7 +144,7 @@ pub(super) fn changes(old: Side<'_>, new: Side<'_>, changes: &mut Vec<Change>) {
 }
 
 /// Whether anybody can be on this engine now, by share or by rule.
-pub(super) fn has(engine: Engine, Side { app, trusts: _, now }: Side<'_>) -> bool {
+pub(super) fn has(engine: Engine, Side { app, proof: _, now }: Side<'_>) -> bool {
     let by_share = app.schedules().any(|(_, schedule)| match engine {
         Engine::Classic => schedule.at(now) != Share::WHOLE,
         Engine::Identity => schedule.at(now) != Share::NONE,

@@ -78,7 +78,7 @@ impl Change {
                 }
             }
             // Whom a pin held is placed by the share, which may have fallen since.
-            Self::AppRemoved { .. } | Self::PinsEnd { .. } => Verdict::MovesBack,
+            Self::AppRemoved { .. } | Self::PinsEnd { .. } | Self::Certificates { .. } => Verdict::MovesBack,
             Self::Workflow { change, .. } => back_if(change.ends_pins()),
             Self::Evacuation { order, withdrawn: false, .. } => match order.engine {
                 Engine::Classic => Verdict::Widens,
@@ -120,6 +120,7 @@ impl Change {
             Self::Workers { .. } => Applies::AfterRestart,
             Self::AdminToken
             | Self::Trust { .. }
+            | Self::Certificates { .. }
             | Self::SigningKeys(_)
             | Self::Setting { .. }
             | Self::Protocol { .. }
@@ -181,6 +182,7 @@ impl Change {
             | Self::AdminBind { .. }
             | Self::AdminToken
             | Self::Trust { .. }
+            | Self::Certificates { .. }
             | Self::Workers { .. }
             | Self::SigningKeys(_)
             | Self::Setting { .. }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::model::{App, OnUnavailable, Pool, Session};
+use crate::config::model::{App, OnUnavailable, Pool, Proof, Session};
 use crate::config::preset;
 use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawApp, RawPool, Text, Texts};
@@ -32,12 +32,12 @@ pub(super) const fn may_stand_in_a_name(byte: u8) -> bool {
 /// The longest of them.
 pub(super) const LONGEST_NAME: usize = 64;
 
-pub(super) fn apps(context: &mut Context<'_, '_>, raw: List<RawApp>, trusts: bool) -> Vec<App> {
+pub(super) fn apps(context: &mut Context<'_, '_>, raw: List<RawApp>, proof: Proof) -> Vec<App> {
     if raw.is_empty() {
         context.problems.missing(&raw.at, "there is no app", "add an [apps.NAME] table");
     }
     let mut claims = Claims::default();
-    raw.items.into_iter().filter_map(|raw| app(context, raw, trusts, &mut claims)).collect()
+    raw.items.into_iter().filter_map(|raw| app(context, raw, proof, &mut claims)).collect()
 }
 
 /// Who claimed what first.
@@ -47,7 +47,7 @@ struct Claims {
     default: Option<String>,
 }
 
-fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Claims) -> Option<App> {
+fn app(context: &mut Context<'_, '_>, raw: RawApp, proof: Proof, claims: &mut Claims) -> Option<App> {
     let RawApp {
         at,
         name,
@@ -74,12 +74,12 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, trusts: bool, claims: &mut Cl
     if let Some(salt) = salt.as_ref().filter(|salt| salt.value.is_empty()) {
         context.error(&salt.at, "the salt is empty", "leave it out to use the app's name");
     }
-    let keys = keys::keys(context, &keys, trusts);
+    let keys = keys::keys(context, &keys, proof);
     let share = match (&percent, stages) {
         (None, None) => Some(Schedule::default()),
         (percent, stages) => stage::schedule(context, percent, stages),
     };
-    let setting = Setting { keys: &keys, trusts };
+    let setting = Setting { keys: &keys, proof };
     let (targets, subject_lists) =
         targets(context, raw_targets.map(|targets| targets.items).unwrap_or_default(), &setting);
     let on_unavailable_at = on_unavailable.as_ref().map(|written| written.at.clone());
@@ -188,7 +188,11 @@ fn isolate(
     }
     let key = keys.iter().find(|key| match key {
         KeySource::Cookie(name) => names.iter().any(|wanted| wanted.matches(name.as_bytes())),
-        KeySource::Header(_) | KeySource::Jwt(_) | KeySource::Query(_) | KeySource::Device => false,
+        KeySource::Header(_)
+        | KeySource::Jwt(_)
+        | KeySource::Query(_)
+        | KeySource::ClientCert(_)
+        | KeySource::Device => false,
     });
     if let Some(key) = key {
         let message = format!("the key {key} is a session cookie, which has another name on each engine");

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 
+use crate::config::model::Proof;
 use crate::config::problems::{cut, excerpt, nearest};
 use crate::config::raw::Texts;
 use crate::config::reader::Written;
 use crate::config::validate::Context;
 use crate::decide::cookies;
-use crate::decide::subject::KeySource;
+use crate::decide::subject::{CertifiedName, KeySource};
 
 /// Headers that cannot be keys. A key header is stripped from clients that are not trusted, and these frame the
 /// message or carry more than a key.
@@ -30,7 +31,7 @@ const NO_KEYS: [&str; 11] = [
 /// Headers that hold an address: nobody is ever placed by one (`DESIGN.md` 3).
 const ADDRESSES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-pub(super) fn keys(context: &Context<'_, '_>, raw: &Texts, trusts: bool) -> Vec<KeySource> {
+pub(super) fn keys(context: &Context<'_, '_>, raw: &Texts, proof: Proof) -> Vec<KeySource> {
     let Some(raw) = raw else { return vec![KeySource::Device] };
     if raw.is_empty() {
         context.error(&raw.at, "the list of keys is empty", "without a key everybody stays on classic");
@@ -44,9 +45,14 @@ pub(super) fn keys(context: &Context<'_, '_>, raw: &Texts, trusts: bool) -> Vec<
         } else if keys.last() == Some(&KeySource::Device) {
             let hint = "`device` always finds something: write it last";
             context.error(&item.at, format!("{} comes after `device`", excerpt(&item.value)), hint);
-        } else if matches!(key, KeySource::Header(_)) && !trusts {
+        } else if matches!(key, KeySource::Header(_)) && !proof.proxies {
             let message = format!("{} never counts: nobody is trusted to set it", excerpt(&item.value));
             context.problems.warning(&item.at, message, "list the proxies that set it in trust.proxies");
+        }
+        if matches!(key, KeySource::ClientCert(_)) && !proof.certificates {
+            let message = format!("{} never counts: no listener asks for certificates", excerpt(&item.value));
+            let hint = "name the authorities whose certificates count as client_ca in [listeners.tls]";
+            context.problems.warning(&item.at, message, hint);
         }
         // `device` stays the last, so that every key behind it is told.
         let place = keys.len() - usize::from(keys.last() == Some(&KeySource::Device));
@@ -56,7 +62,7 @@ pub(super) fn keys(context: &Context<'_, '_>, raw: &Texts, trusts: bool) -> Vec<
 }
 
 fn key(context: &Context<'_, '_>, item: &Written<String>) -> Option<KeySource> {
-    const PREFIXES: [&str; 5] = ["header", "jwt", "cookie", "query", "device"];
+    const PREFIXES: [&str; 6] = ["header", "jwt", "cookie", "query", "client-cert", "device"];
     let shown = excerpt(&item.value);
     let refuse = |message: String, hint: &str| {
         context.error(&item.at, message, hint);
@@ -72,6 +78,12 @@ fn key(context: &Context<'_, '_>, item: &Written<String>) -> Option<KeySource> {
         ("header" | "jwt" | "cookie" | "query", None | Some("")) => {
             refuse(format!("{shown} lacks a name"), &format!("write \"{prefix}:NAME\""))
         }
+        ("client-cert", Some("san")) => Some(KeySource::ClientCert(CertifiedName::San)),
+        ("client-cert", Some("cn")) => Some(KeySource::ClientCert(CertifiedName::Cn)),
+        ("client-cert", None | Some(_)) => refuse(
+            format!("{shown} is no name of a certificate"),
+            "write \"client-cert:san\" for the first alternative name, or \"client-cert:cn\" for the common name",
+        ),
         ("header", Some(name)) => match HeaderName::from_bytes(name.as_bytes()) {
             Ok(header) if NO_KEYS.contains(&header.as_str()) => refuse(
                 format!("the header `{header}` cannot be a key"),
@@ -96,14 +108,14 @@ fn key(context: &Context<'_, '_>, item: &Written<String>) -> Option<KeySource> {
         (prefix, name) => {
             let hint = match (nearest(prefix, PREFIXES), name) {
                 (Some("device"), _) => "did you mean \"device\"?".to_owned(),
+                (Some("client-cert"), None) => "did you mean \"client-cert:san\"?".to_owned(),
                 (Some(meant), Some(name)) => {
                     format!("did you mean \"{meant}:{}\"?", cut(name))
                 }
                 (Some(meant), None) => format!("did you mean \"{meant}:NAME\"?"),
-                (None, _) => {
-                    "a key is \"header:NAME\", \"jwt:CLAIM\", \"cookie:NAME\", \"query:NAME\" or \"device\""
-                        .to_owned()
-                }
+                (None, _) => "a key is \"header:NAME\", \"jwt:CLAIM\", \"cookie:NAME\", \"query:NAME\", \
+                     \"client-cert:san\", \"client-cert:cn\" or \"device\""
+                    .to_owned(),
             };
             refuse(format!("{shown} is no key"), &hint)
         }

@@ -21,9 +21,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::files::Reading;
-use crate::config::model::Config;
+use crate::config::model::{Config, Proof};
 use crate::config::problems::{At, Problems, excerpt, nearest};
-use crate::config::raw::{Integer, RawConfig, RawShutdown, RawTrust, Text, Texts};
+use crate::config::raw::{Integer, RawConfig, RawListener, RawShutdown, RawTrust, Text, Texts};
 use crate::config::reader::Written;
 use crate::config::units::{self, UnitError};
 
@@ -63,12 +63,18 @@ pub(super) fn validate(raw: RawConfig, problems: &Problems, reading: &mut Readin
     let ticket_at = ticket.at.clone();
 
     let trusted_proxies = context.networks(&proxies);
-    let listeners = server::listeners(&mut context, listeners, !trusted_proxies.is_empty());
+    // As it is written: a listener with a mistake is no reason to warn of keys that need it.
+    let asks = |listener: &RawListener| listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let proof = Proof {
+        proxies: !trusted_proxies.is_empty(),
+        certificates: listeners.iter().flat_map(|list| &list.items).any(asks),
+    };
+    let listeners = server::listeners(&mut context, listeners, proof);
     let admin = server::admin(&mut context, admin, &listeners);
     let limits = server::limits(&context, limits);
     let ticket = server::ticket(&mut context, ticket);
     let log = server::log(&context, log);
-    let apps = app::apps(&mut context, apps?, !trusted_proxies.is_empty());
+    let apps = app::apps(&mut context, apps?, proof);
     if ticket.key_file.is_none() && apps.iter().any(|app| app.mints_tickets()) {
         let at = At { key: "ticket.key_file".to_owned(), span: ticket_at.span };
         problems.missing_warning(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::config::model::{
-    AccessLog, Admin, Limits, Listener, Log, LogFormat, LogLevel, TicketLifetime, TicketSettings,
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, LogLevel, Proof, TicketLifetime, TicketSettings,
 };
 use crate::config::problems::{At, excerpt};
 use crate::config::raw::{RawAdmin, RawLimits, RawListener, RawLog, RawTicket, Text};
@@ -28,7 +28,7 @@ const MOST_CONNECTIONS: u32 = 1_000_000_000;
 pub(super) fn listeners(
     context: &mut Context<'_, '_>,
     raw: Option<List<RawListener>>,
-    trusts: bool,
+    proof: Proof,
 ) -> Vec<(Listener, At)> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn listeners(
             context.error(&bind.at, format!("{address} is bound twice"), format!("{first} binds it first"));
         }
         let is_proxied = context.flag(&proxy_protocol, false);
-        if let (true, false, Some(flag)) = (is_proxied, trusts, &proxy_protocol) {
+        if let (true, false, Some(flag)) = (is_proxied, proof.proxies, &proxy_protocol) {
             let message = "proxy_protocol lets in nobody but trusted proxies, and there are none";
             context.error(&flag.at, message, "name the balancers in [trust] proxies = [\"10.0.0.0/8\"]");
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::files::{Content, Digest};
-use crate::config::model::SubjectList;
+use crate::config::model::{Proof, SubjectList};
 use crate::config::problems::excerpt;
 use crate::config::raw::{RawHeader, RawTarget, Texts};
 use crate::config::reader::Written;
@@ -18,8 +18,8 @@ use crate::decide::target::{HeaderTarget, Subjects, Target};
 /// What the targets of one app need to know of it.
 pub(super) struct Setting<'s> {
     pub(super) keys: &'s [KeySource],
-    /// Whether there are trusted proxies.
-    pub(super) trusts: bool,
+    /// Who can prove who a user is.
+    pub(super) proof: Proof,
 }
 
 pub(super) fn targets(
@@ -61,14 +61,14 @@ fn target(
     let place =
         subjects.as_ref().map(|list| &list.at).or(subjects_file.as_ref().map(|file| &file.at)).cloned();
     if let Some(place) = &place
-        && !subjects_can_match(setting.keys, claimed, setting.trusts)
+        && !subjects_can_match(setting.keys, claimed, setting.proof)
     {
         let hint = why_not(setting, claimed);
         context.problems.warning(place, "these subjects can never match", hint);
     }
     if let Some(RawHeader { name: Some(name), value: _ }) = &header
         && !claimed
-        && !setting.trusts
+        && !setting.proof.proxies
     {
         let hint = "list the proxies that set this header in trust.proxies, or write claimed = true";
         context.problems.warning(&name.at, "this header can never match: nobody is trusted to set it", hint);
@@ -86,9 +86,10 @@ fn target(
 }
 
 /// Whether a list of subjects can name anybody: some key must exist whose finding is believed.
-pub(in crate::config) fn subjects_can_match(keys: &[KeySource], claimed: bool, trusts: bool) -> bool {
+pub(in crate::config) fn subjects_can_match(keys: &[KeySource], claimed: bool, proof: Proof) -> bool {
     keys.iter().any(|key| match key {
-        KeySource::Header(_) => trusts,
+        KeySource::Header(_) => proof.proxies,
+        KeySource::ClientCert(_) => proof.certificates,
         KeySource::Cookie(_) | KeySource::Query(_) | KeySource::Jwt(_) => claimed,
         KeySource::Device => false,
     })
@@ -96,11 +97,14 @@ pub(in crate::config) fn subjects_can_match(keys: &[KeySource], claimed: bool, t
 
 fn why_not(setting: &Setting<'_>, claimed: bool) -> &'static str {
     let has_header = setting.keys.iter().any(|key| matches!(key, KeySource::Header(_)));
+    let has_certificate = setting.keys.iter().any(|key| matches!(key, KeySource::ClientCert(_)));
     let has_claimed = setting.keys.iter().any(|key| key.kind().is_claimed());
     if has_claimed && !claimed {
         "the app's keys are claimed by clients; write claimed = true to believe them here"
     } else if has_header {
         "the app's key is a header, and trust.proxies is empty"
+    } else if has_certificate {
+        "the app's key is in a client's certificate, and no listener has a client_ca"
     } else {
         "the app's only key is `device`, which names no subject; add one such as \"cookie:uid\" to `keys`"
     }

@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::decide::headers::certificate::{self, tells_of_a_certificate};
 use crate::decide::headers::seen::Seen;
 
 pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -45,8 +46,8 @@ pub struct HopRequest {
     pub expects_continue: bool,
 }
 
-/// Takes away the headers of this hop, and our own annotations whoever wrote them. `keys` are the header names
-/// that only a trusted peer may set.
+/// Takes away the headers of this hop, our own annotations whoever wrote them, and what only a trusted peer may say:
+/// `keys`, which are header names, and whose certificate somebody has shown.
 pub fn strip_request(
     headers: &mut HeaderMap,
     seen: Seen,
@@ -69,13 +70,16 @@ pub fn strip_request(
             headers.remove(name);
         }
     }
+    if seen.certificate && !peer_is_trusted {
+        remove(headers, |name| tells_of_a_certificate(name.as_str()));
+    }
     if !keys.is_empty() {
         strip_keys(headers, keys, peer_is_trusted);
         // Trailers that are not declared do not pass: none may carry a key past us.
         headers.remove(TRAILER);
     }
     if seen.underscore {
-        strip_misspelled(headers);
+        strip_misspelled(headers, peer_is_trusted);
     }
     hop
 }
@@ -102,6 +106,7 @@ pub(super) fn strip_named_by_connection(headers: &mut HeaderMap, keys: &[HeaderN
             if let Ok(name) = HeaderName::from_bytes(option)
                 && !PROTECTED.contains(&name.as_str())
                 && !keys.contains(&name)
+                && !tells_of_a_certificate(name.as_str())
             {
                 named.push(name);
             }
@@ -140,30 +145,26 @@ const WRITTEN_BY_US: [&str; 7] = [
     "cutover-workflow",
 ];
 
-fn strip_misspelled(headers: &mut HeaderMap) {
-    let is_misspelled =
+fn strip_misspelled(headers: &mut HeaderMap, peer_is_trusted: bool) {
+    let is_ours =
         |name: &str| name.contains('_') && WRITTEN_BY_US.iter().any(|ours| same_when_folded(ours, name));
-    let misspelled: Vec<HeaderName> =
-        headers.keys().filter(|name| is_misspelled(name.as_str())).cloned().collect();
-    for name in misspelled {
+    // Of these a trusted proxy chooses the spelling.
+    remove(headers, |name| is_ours(name.as_str()) || (!peer_is_trusted && certificate::is_misspelled(name)));
+}
+
+fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
+    let unwanted: Vec<HeaderName> = headers.keys().filter(|name| is_unwanted(name)).cloned().collect();
+    for name in unwanted {
         headers.remove(name);
     }
 }
 
 /// The exact spelling goes unless a trusted peer wrote it; other spellings of it go always.
 fn strip_keys(headers: &mut HeaderMap, keys: &[HeaderName], peer_is_trusted: bool) {
-    let strange: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| {
-            keys.iter().any(|key| {
-                same_when_folded(key.as_str(), name.as_str()) && !(peer_is_trusted && key == *name)
-            })
-        })
-        .cloned()
-        .collect();
-    for name in strange {
-        headers.remove(name);
-    }
+    remove(headers, |name| {
+        keys.iter()
+            .any(|key| same_when_folded(key.as_str(), name.as_str()) && !(peer_is_trusted && key == name))
+    });
 }
 
 /// Asks the next hop for what this hop was asked for.

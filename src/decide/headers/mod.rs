@@ -3,6 +3,7 @@
 //!
 //! Nothing here sends; it edits a map, or writes lines, and says what it found.
 
+mod certificate;
 mod seen;
 mod lines;
 mod hop;

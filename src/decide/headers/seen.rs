@@ -3,6 +3,8 @@
 
 use http::HeaderMap;
 
+use crate::decide::headers::certificate::tells_of_a_certificate;
+
 /// Which of the headers that matter a request has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Seen {
@@ -16,6 +18,8 @@ pub struct Seen {
     pub underscore: bool,
     /// `Forwarded` or any `X-Forwarded-*`.
     pub forwarded: bool,
+    /// Any header that tells of a client's certificate.
+    pub certificate: bool,
     /// `X-Request-Id`.
     pub request_id: bool,
     /// `traceparent`.
@@ -50,6 +54,7 @@ impl Seen {
                 other => {
                     seen.annotation |= other.starts_with("cutover-");
                     seen.forwarded |= other.starts_with("x-forwarded-");
+                    seen.certificate |= tells_of_a_certificate(other);
                     seen.underscore |= memchr::memchr(b'_', other.as_bytes()).is_some();
                 }
             }

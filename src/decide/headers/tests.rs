@@ -96,6 +96,30 @@ fn a_key_header_is_believed_from_a_trusted_peer_in_one_spelling_only() {
 }
 
 #[test]
+fn whose_certificate_somebody_has_shown_is_for_trusted_proxies_to_say() {
+    let sent = [
+        ("x-forwarded-client-cert", "Subject=\"CN=eve\""),
+        ("Client-Cert", ":MIIB:"),
+        ("ssl_client_s_dn", "CN=eve"),
+        ("x_ssl-client_verify", "SUCCESS"),
+        ("x-client-id", "kept"),
+    ];
+    let mut headers = map(&sent);
+    strip(&mut headers, &[], false);
+    assert_eq!(lines(&headers), ["x-client-id: kept"]);
+    let mut headers = map(&sent);
+    headers.insert("connection", HeaderValue::from_static("client-cert, x-client-id"));
+    strip(&mut headers, &[], true);
+    let whole = [
+        "client-cert: :MIIB:",
+        "ssl_client_s_dn: CN=eve",
+        "x-forwarded-client-cert: Subject=\"CN=eve\"",
+        "x_ssl-client_verify: SUCCESS",
+    ];
+    assert_eq!(lines(&headers), whole, "as it came, and no client can talk it away");
+}
+
+#[test]
 fn forwarded_headers_are_overwritten_for_strangers() {
     let mut forwarder = Forwarder::new("::ffff:192.0.2.7".parse().expect("an address"), false, 8080);
     let mut headers = map(&[

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
+use crate::decide::headers::certificate::tells_of_a_certificate;
+
 /// RFC 9110 6.5.1: fields of framing, routing, authentication, request modifiers, caching and content have no place
 /// behind the body. Whoever merges trailers into headers, as some engines do, would believe them.
 const FORBIDDEN: [&str; 22] = [
@@ -42,6 +44,7 @@ pub fn may_be_trailer(name: &HeaderName) -> bool {
     let name = name.as_str();
     !is_forbidden_trailer(name.as_bytes())
         && !OURS.contains(&name)
+        && !tells_of_a_certificate(name)
         && !name.starts_with("x-forwarded")
         && !name.starts_with("cutover")
         && !name.contains('_')
@@ -75,9 +78,15 @@ mod tests {
         }
         let all = trailers.clone();
         assert_eq!(strip_trailers(all.clone()), all);
-        for name in
-            ["content-length", "set-cookie", "x-forwarded-for", "x-request-id", "cutover-engine", "a_b"]
-        {
+        for name in [
+            "content-length",
+            "set-cookie",
+            "x-forwarded-for",
+            "x-request-id",
+            "cutover-engine",
+            "client-cert",
+            "a_b",
+        ] {
             trailers.append(name, HeaderValue::from_static("1"));
         }
         assert_eq!(strip_trailers(trailers), all);

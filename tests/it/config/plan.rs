@@ -39,6 +39,27 @@ fn a_share_that_grows_moves_people_one_way_only() {
 }
 
 #[test]
+fn a_listener_that_begins_or_ends_to_ask_for_certificates_recognises_others() {
+    let written = |lines: &str, keys: &str| {
+        let certificates = "tls.certificates = [{ cert = 'portal.pem', key = 'portal.key' }]";
+        let listener = format!("bind = \"0.0.0.0:8080\"\n{certificates}\n{lines}");
+        portal(&format!("keys = {keys}")).replace("bind = \"0.0.0.0:8080\"", &listener)
+    };
+    let (asks, by_certificate) = ("tls.client_ca = 'portal.pem'", "['client-cert:san', 'device']");
+    for (old, new, what) in
+        [(asks, "", "asks for no certificates any more"), ("", asks, "asks for certificates")]
+    {
+        let plan = plan(&written(old, by_certificate), &written(new, by_certificate));
+        let line =
+            format!("listener 0.0.0.0:8080 {what}: others are recognised than before; some may move back");
+        assert_eq!(plan.lines().last(), Some(&line), "{plan}");
+        assert_eq!((plan.verdict(), plan.refusals()), (Verdict::MovesBack, Vec::new()));
+        let plan = self::plan(&written(old, "['device']"), &written(new, "['device']"));
+        assert_eq!(plan.verdict(), Verdict::Unchanged, "{plan}");
+    }
+}
+
+#[test]
 fn another_salt_or_other_keys_need_consent() {
     check_plan(
         &portal("percent = 10"),

@@ -338,6 +338,7 @@ impl World {
                 seen: Seen::of(&headers),
                 client: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 peer_is_trusted: false,
+                certified: None,
                 secure: false,
                 place,
                 state: state.filter(|_| place.is_in_workflow()),

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_RSA_SHA256, SanType,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SanType,
 };
 use rustls::client::{ClientConfig, ClientConnection, Resumption};
 use rustls::crypto::aws_lc_rs;
@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
+use super::multi;
 use super::wire::PATIENCE;
 use crate::operators::Folder;
 
@@ -62,10 +63,18 @@ impl Authority {
 
     /// A client's certificate.
     pub(crate) fn client(&self, name: &str, mail: &str) -> Pair {
+        self.client_with(|params| {
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.subject_alt_names.push(SanType::Rfc822Name(mail.try_into().expect("a mail address")));
+        })
+    }
+
+    /// One whose names and dates are made up as they are needed.
+    pub(crate) fn client_with(&self, write: impl FnOnce(&mut CertificateParams)) -> Pair {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
         let mut params = CertificateParams::new([]).expect("no names");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names.push(SanType::Rfc822Name(mail.try_into().expect("a mail address")));
+        params.distinguished_name = DistinguishedName::new();
+        write(&mut params);
         let cert = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
         Pair { cert, key: key.serialize_pem() }
     }
@@ -119,6 +128,13 @@ impl TlsClient {
         Self { config }
     }
 
+    /// Knows no session yet, and shares none.
+    pub(crate) fn without_sessions(&self) -> Self {
+        let mut client = self.clone();
+        client.config.resumption = Resumption::disabled();
+        client
+    }
+
     pub(crate) fn with_protocols(mut self, protocols: &[&[u8]]) -> Self {
         self.config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         self
@@ -143,7 +159,35 @@ impl TlsClient {
         write!(wire, "GET / HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n{lines}\r\n")?;
         let mut text = String::new();
         wire.read_to_string(&mut text)?;
-        Ok(Got { text, resumed: wire.conn.handshake_kind() == Some(HandshakeKind::Resumed) })
+        Ok(Got { text, resumed: is_resumed(&wire) })
+    }
+
+    /// Asks for `/` over HTTP/2, with these fields more; the text is the answer's body.
+    pub(crate) fn get_by_http2(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        more: &[(&str, &str)],
+    ) -> std::io::Result<Got> {
+        let mut wire = self.clone().with_protocols(&[b"h2"]).connect(address, name)?;
+        let line = [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", name)];
+        let request = multi::frame(1, 5, 1, &multi::fields(&[&line, more].concat()));
+        wire.write_all(&[multi::PREFACE, &request].concat())?;
+        let mut text = String::new();
+        loop {
+            let mut head = [0; 9];
+            wire.read_exact(&mut head)?;
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            wire.read_exact(&mut payload)?;
+            let (kind, ends_stream) = (head[3], head[4] & 1 == 1);
+            if kind == 0 {
+                text.push_str(&String::from_utf8_lossy(&payload));
+            }
+            // A flag of SETTINGS and PING has the same bit.
+            if kind <= 1 && ends_stream {
+                return Ok(Got { text, resumed: is_resumed(&wire) });
+            }
+        }
     }
 }
 
@@ -152,6 +196,10 @@ impl TlsClient {
 pub(crate) struct Got {
     pub(crate) text: String,
     pub(crate) resumed: bool,
+}
+
+fn is_resumed(wire: &TlsWire) -> bool {
+    wire.conn.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
 /// The names of the certificate that was shown.
