@@ -3,6 +3,7 @@
 import pytest
 
 from support.engines import NginxEngines, PythonEngine
+from support.pki import Authority, shown
 from support.proxy import Proxy
 
 
@@ -42,6 +43,23 @@ def start(tmp_path):
         proxy.stop()
         if proxy.program:
             print(f"--- log of {proxy.folder.name}\n{proxy.program.words()[-6000:]}")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Whose certificates clients and proxies of tests take."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def localhost(authority):
+    return authority.issue("localhost")
+
+
+@pytest.fixture
+def secure(start, classic, identity, localhost):
+    """A proxy whose only listener speaks TLS."""
+    return start(classic, identity, percent=0, listener=shown(localhost))
 
 
 @pytest.fixture

@@ -6,52 +6,39 @@ import subprocess
 import pytest
 
 from support.processes import run
-from support.proxy import BINARY, Proxy
+from support.proxy import BINARY
 
 
 @pytest.fixture
-def secure(tmp_path, classic, identity):
-    """A proxy whose only listener speaks TLS, with a certificate of its own making."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "portal.key", "-out", "portal.pem"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    proxy = Proxy(tmp_path, classic, identity, percent=0)
-    text = proxy.text().replace("[admin]", 'tls.certificates = [{ cert = "portal.pem", key = "portal.key" }]\n[admin]', 1)
-    proxy.write(text)
-    proxy.start()
-    yield proxy
-    proxy.stop()
+def curl(authority):
+    """Runs curl, which says the HTTP version that was spoken, and the status."""
 
+    def curl(*arguments):
+        told = run("curl", "-sS", "--cacert", authority.pem, "-o", "/dev/null", "-w", "%{http_version} %{http_code}", *arguments)
+        return told.stdout
 
-def curl(proxy, *arguments):
-    """The HTTP version that was spoken, and the status."""
-    ca = proxy.folder / "portal.pem"
-    told = run("curl", "-sS", "--cacert", ca, "-o", "/dev/null", "-w", "%{http_version} %{http_code}", *arguments)
-    return told.stdout
+    return curl
 
 
 @pytest.mark.parametrize("flag, version", [("--http1.1", "1.1"), ("--http2", "2")])
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
-def test_curl_over_tls(secure, flag, version, tls):
-    url = f"https://localhost:{secure.port}/"
-    assert curl(secure, flag, f"--tlsv{tls}", "--tls-max", tls, url) == f"{version} 200"
+def test_curl_over_tls(secure, curl, flag, version, tls):
+    assert curl(flag, f"--tlsv{tls}", "--tls-max", tls, secure.secure_url) == f"{version} 200"
 
 
-def test_the_engine_is_told_https(secure, classic):
-    curl(secure, f"https://localhost:{secure.port}/")
+def test_the_engine_is_told_https(secure, curl, classic):
+    curl(secure.secure_url)
     assert classic.last().get("x-forwarded-proto") == "https"
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_openssl_shakes_hands_and_takes_its_session_up_again(secure, version):
+def test_openssl_shakes_hands_and_takes_its_session_up_again(secure, authority, version):
     session = secure.folder / "session"
     request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     told = []
     for more in (["-sess_out", session], ["-sess_in", session]):
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{secure.port}", "-servername", "localhost", version,
-                   "-CAfile", secure.folder / "portal.pem", "-ign_eof", *more]  # fmt: skip
+                   "-CAfile", authority.pem, "-ign_eof", *more]  # fmt: skip
         done = subprocess.run(list(map(str, command)), input=request, capture_output=True, text=True, timeout=30)
         assert "Verify return code: 0 (ok)" in done.stdout and "HTTP/1.1 200" in done.stdout, done.stdout
         told.append("Reused, " in done.stdout)
@@ -73,4 +60,4 @@ def test_check_tells_what_is_shown(secure):
     told = json.loads(run(BINARY, "check", "--json", secure.path).stdout)
     shown = told["edge"][0]["certificates"][0]
     assert (shown["names"], shown["key"]) == (["localhost"], "ECDSA")
-    assert shown["days_left"] in (29, 30)
+    assert shown["days_left"] in (89, 90)

@@ -19,16 +19,16 @@ PATIENCE = 15
 
 
 class Chromium:
-    """The program. Ends with `stop`."""
+    """The program, perhaps with flags of a test's own. Ends with `stop`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *more):
         profile = folder / "profile"
         flags = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--window-size=1000,800",
                  "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
                  f"--user-data-dir={profile}", "--remote-debugging-port=0"]  # fmt: skip
         # Its sandbox does not work for root.
         root = ["--no-sandbox"] if os.geteuid() == 0 else []
-        self.program = Program([program("chromium"), *flags, *root, "about:blank"], folder / "log")
+        self.program = Program([program("chromium"), *flags, *root, *more, "about:blank"], folder / "log")
         told = profile / "DevToolsActivePort"
 
         def address():
@@ -82,9 +82,13 @@ class Browser:
     def tab(self):
         return Tab(self)
 
-    def cookies(self):
+    def jar(self):
+        """Every cookie by its name, with all that the browser keeps of it."""
         found = self.chromium.ask("Storage.getCookies", browserContextId=self.context)["cookies"]
-        return {cookie["name"]: cookie["value"] for cookie in found}
+        return {cookie["name"]: cookie for cookie in found}
+
+    def cookies(self):
+        return {name: cookie["value"] for name, cookie in self.jar().items()}
 
     def close(self):
         self.chromium.ask("Target.disposeBrowserContext", browserContextId=self.context)

@@ -42,6 +42,8 @@ class PythonEngine:
         self.name = name
         self.requests = []
         self.connections = 0
+        # Lines of most answers, as pairs.
+        self.headers = []
         # After this many answers a connection is closed without a word: 0 is never.
         self.close_after = 0
         self._loop = asyncio.new_event_loop()
@@ -108,7 +110,8 @@ class PythonEngine:
             yield part
 
     async def _answer(self, writer, status, headers=(), body=b""):
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"x-engine: {self.name}", *(f"{name}: {value}" for name, value in headers)]
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"x-engine: {self.name}"]
+        lines += [f"{name}: {value}" for name, value in [*headers, *self.headers]]
         if status not in (204, 304):
             lines.append(f"content-length: {len(body)}")
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from .pki import Authority, shown
 from .processes import Program, free_port, run
 from .waiting import eventually
 
@@ -25,30 +26,27 @@ def write_file(path, text):
     beside.replace(path)
 
 
-def certify(folder):
-    """`portal.pem` and `portal.key` for localhost, the first of which is also who vouches for it."""
-    cert = folder / "portal.pem"
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "portal.key", "-out", cert)  # fmt: skip
-    return cert
-
-
 class Proxy:
     """One app, `portal`, between two engines, unless a test writes its own text."""
 
-    def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", app="", pools="", tables="",
-                 key_file=None, token=None, tls=False):  # fmt: skip
+    def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", listener="", app="", pools="",
+                 tables="", key_file=None, token=None, tls=False):  # fmt: skip
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
         self.classic, self.identity = as_urls(classic), as_urls(identity)
         self.keys, self.percent = keys, percent
-        self.top, self.app, self.pools, self.tables = top, app, pools, tables
+        self.top, self.listener, self.app, self.pools, self.tables = top, listener, app, pools, tables
+        # With `tls` whoever vouches for its certificate, else nobody.
+        self.ca = None
+        if tls:
+            authority = Authority(self.folder / "pki")
+            self.ca = authority.pem
+            self.listener += "\n" + shown(authority.issue("localhost"))
         self.key_file = key_file or self.folder / "keys"
         if not self.key_file.exists():
             self.key_file.write_text(keygen())
             self.key_file.chmod(0o600)
-        self.ca = certify(self.folder) if tls else None
         self.token = token
         if token:
             (self.folder / "admin.token").write_text(token)
@@ -62,7 +60,7 @@ class Proxy:
 {self.top}
 [[listeners]]
 bind = "127.0.0.1:{self.port}"
-{'tls.certificates = [{ cert = "portal.pem", key = "portal.key" }]' if self.ca else ""}
+{self.listener}
 [admin]
 bind = "127.0.0.1:{self.admin_port}"
 {'token_file = "admin.token"' if self.token else ""}
@@ -100,7 +98,17 @@ endpoints = {json.dumps(self.identity)}
 
     @property
     def url(self):
-        return f"https://localhost:{self.port}" if self.ca else f"http://127.0.0.1:{self.port}"
+        return self.secure_url if self.ca else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def secure_url(self):
+        """By the name that certificates of tests are for."""
+        return f"https://localhost:{self.port}"
+
+    @property
+    def address(self):
+        """As openssl and metrics write it."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def admin_url(self):

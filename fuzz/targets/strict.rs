@@ -1,11 +1,13 @@
-//! HTTP/1.1 as it comes, before the parser.
+//! HTTP/1 as clients send it.
 //!
-//! Invariant: however the bytes are cut, a fault is found, or none. A message without a fault has one meaning: httparse,
-//! and a reader of bodies that knows nothing of this one, find the same ends.
+//! Invariant: however the bytes are cut, the same requests are read, and a fault is found, or none. A message without a
+//! fault has one meaning: httparse, and a reader of bodies that knows nothing of this one, find the same lines and ends.
 
 #![no_main]
 
-use cutover::net::strict::checker::{Checker, Refused};
+use bytes::BytesMut;
+use cutover::net::strict::body::{BodyReader, Part};
+use cutover::net::strict::head::{Head, HeadReader};
 use libfuzzer_sys::fuzz_target;
 
 /// The end of the first message, by httparse and the plainest reading of RFC 9112 6; `None` where it is not whole, or
@@ -44,43 +46,76 @@ fn end_of_first(bytes: &[u8]) -> Option<usize> {
     bytes.get(..end).map(|_| end)
 }
 
-/// What a head may have.
-const HEAD: usize = 32 * 1024;
+/// Bytes and lines that a head may have.
+const MOST: (usize, usize) = (32 * 1024, 64);
+
+/// A request: its head, its body, and how many of the bytes before and in it were read.
+struct Request {
+    head: Head,
+    body: Vec<u8>,
+    end: usize,
+}
+
+/// The whole requests in bytes that come in pieces of a size, and whether a fault ended them.
+fn requests(bytes: &[u8], piece: usize) -> (Vec<Request>, bool) {
+    let mut heads = HeadReader::new(MOST.0, MOST.1);
+    let mut received = BytesMut::new();
+    let (mut found, mut begun, mut came) = (Vec::new(), None, 0);
+    for piece in bytes.chunks(piece) {
+        received.extend_from_slice(piece);
+        came += piece.len();
+        loop {
+            let Some((head, mut reader, mut body)) = begun.take() else {
+                match heads.read(&mut received) {
+                    Ok(Some(head)) => {
+                        let reader = BodyReader::new(head.framing, MOST.0, MOST.1);
+                        begun = Some((head, reader, Vec::new()));
+                        continue;
+                    }
+                    Ok(None) => break,
+                    Err(_) => return (found, true),
+                }
+            };
+            match reader.take(&mut received) {
+                Ok(Part::Data(data)) => body.extend_from_slice(&data),
+                Ok(Part::Trailers(_)) => {}
+                Ok(Part::More) => {
+                    begun = Some((head, reader, body));
+                    break;
+                }
+                Ok(Part::End) => {
+                    found.push(Request { head, body, end: came - received.len() });
+                    continue;
+                }
+                Err(_) => return (found, true),
+            }
+            begun = Some((head, reader, body));
+        }
+    }
+    (found, false)
+}
 
 fuzz_target!(|data: &[u8]| {
     let Some((cut, bytes)) = data.split_first() else { return };
-    let whole = Checker::new(HEAD).feed(bytes);
-    // In pieces. One that is not judged to its end waits for an engine.
-    let mut checker = Checker::new(HEAD);
-    let mut pieces = Ok(0);
-    for piece in bytes.chunks(usize::from(*cut).max(1)) {
-        match checker.feed(piece) {
-            Ok(judged) => {
-                pieces = pieces.map(|before: usize| before + judged);
-                if judged < piece.len() {
-                    break;
-                }
-            }
-            Err(refused) => {
-                pieces = Err(refused.fault);
-                break;
-            }
-        }
-    }
-    // Of a line with two faults, such as one too long that ends in a bare LF, either may be told.
-    assert_eq!(whole.as_ref().ok(), pieces.as_ref().ok());
-    let good = match whole {
-        Ok(judged) => judged,
-        Err(Refused { passes, .. }) => passes,
-    };
-    // One message after another, as long as both readers find a whole one within what is good.
+    let (whole, is_faulty) = requests(bytes, usize::MAX);
+    let (pieces, pieces_are_faulty) = requests(bytes, usize::from(*cut).max(1));
+    assert_eq!((whole.len(), is_faulty), (pieces.len(), pieces_are_faulty));
     let mut at = 0;
-    while let Some(end) = end_of_first(&bytes[at..good]) {
-        let alone = Checker::new(HEAD).feed(&bytes[at..at + end]);
-        assert_eq!(alone.ok(), Some(end), "{:?}", String::from_utf8_lossy(&bytes[at..at + end]));
-        at += end;
-        if at == good {
-            break;
+    for (one, other) in whole.iter().zip(&pieces) {
+        assert_eq!(one.head.headers, other.head.headers);
+        assert_eq!((&one.head.method, &one.head.uri, &one.body, one.end), (&other.head.method, &other.head.uri, &other.body, other.end));
+        // As others read it.
+        let message = &bytes[at..one.end];
+        at = one.end;
+        assert_eq!(end_of_first(message), Some(message.len()), "{:?}", String::from_utf8_lossy(message));
+        let mut lines = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut lines);
+        request.parse(message).expect("read above");
+        assert_eq!(request.method, Some(one.head.method.as_str()));
+        assert_eq!(request.headers.len(), one.head.headers.len());
+        for line in request.headers.iter() {
+            let values = one.head.headers.get_all(line.name);
+            assert!(values.iter().any(|value| value.as_bytes() == line.value), "{}", line.name);
         }
     }
 });

@@ -1,6 +1,7 @@
 //! The downstream side of sockets: listening, accepting, and noticing clients that stall.
 //!
-//! Nothing here knows HTTP, beyond the bare status line that a stalled client gets, and but for [`strict`].
+//! HTTP/1.1 is [`http1`]'s and [`strict`]'s to read and write; nothing else here knows HTTP, beyond the bare status line that a
+//! stalled client gets.
 
 pub mod listener;
 pub mod spread;
@@ -13,6 +14,7 @@ pub mod stream;
 pub mod proxy_protocol;
 pub mod preface;
 pub mod strict;
+pub mod http1;
 pub mod frames;
 pub mod watched;
 pub mod crowd;

@@ -11,9 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::net::activity::{Activity, Phase, Stall};
+use crate::net::http1::inbound::{Broken, Inbound};
 use crate::proxy::record::Record;
 use crate::telemetry::kinds::{CloseReason, UpstreamFailure};
 use crate::upstream::answer::Answer;
+use crate::upstream::client::BoxError;
 use crate::upstream::error::AnswerError;
 use crate::upstream::h2::upload::Unread;
 
@@ -26,15 +28,74 @@ pub enum BodyError {
         /// The limit.
         limit: u64,
     },
-    /// It broke the rules of HTTP, or the client hung up in the middle of it.
+    /// The client hung up in the middle of it.
     #[error("request body broke off")]
-    Broken(#[source] hyper::Error),
+    Cut,
+    /// It broke the rules of HTTP.
+    #[error("request body is malformed")]
+    Malformed(#[source] BoxError),
+}
+
+impl From<Broken> for BodyError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Cut => Self::Cut,
+            Broken::Faulty(fault) => Self::Malformed(fault.into()),
+        }
+    }
+}
+
+impl From<hyper::Error> for BodyError {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_incomplete_message() || error.is_closed() {
+            Self::Cut
+        } else {
+            Self::Malformed(error.into())
+        }
+    }
+}
+
+/// A request's body as its connection reads it.
+#[derive(Debug)]
+pub enum ClientBody {
+    /// There is none.
+    Nothing,
+    /// Over HTTP/1.
+    Http1(Inbound),
+    /// Over HTTP/2.
+    Http2(Incoming),
+}
+
+impl ClientBody {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Http1(inbound) => Pin::new(inbound).poll_frame(context).map_err(BodyError::from),
+            Self::Http2(incoming) => Pin::new(incoming).poll_frame(context).map_err(BodyError::from),
+        }
+    }
+
+    /// Whether nothing comes any more.
+    pub fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Http1(inbound) => inbound.is_end_stream(),
+            Self::Http2(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Nothing => SizeHint::with_exact(0),
+            Self::Http1(inbound) => inbound.size_hint(),
+            Self::Http2(incoming) => incoming.size_hint(),
+        }
+    }
 }
 
 /// What a client sends, on its way to an engine.
 pub struct RequestBody {
-    /// `None` for a request without a body.
-    incoming: Option<Incoming>,
+    incoming: ClientBody,
     /// `None` once the last byte has passed.
     watched: Option<Watched>,
     /// The first part, when it was put back. Boxed: rare, and a body is moved about with every request.
@@ -52,7 +113,7 @@ struct Watched {
 
 impl RequestBody {
     /// Watches over a body. `limit` is in bytes.
-    pub fn new(incoming: Incoming, activity: &Arc<Activity>, limit: Option<u64>) -> Self {
+    pub fn new(incoming: ClientBody, activity: &Arc<Activity>, limit: Option<u64>) -> Self {
         if incoming.is_end_stream() {
             return Self::none();
         }
@@ -62,7 +123,7 @@ impl RequestBody {
             response_timeout: Duration::MAX,
             received: Arc::default(),
         };
-        Self { incoming: Some(incoming), watched: Some(watched), unread: None }
+        Self { incoming, watched: Some(watched), unread: None }
     }
 
     /// An engine is asked: it may take so long for each part, and then to answer.
@@ -74,7 +135,7 @@ impl RequestBody {
 
     /// No body.
     pub const fn none() -> Self {
-        Self { incoming: None, watched: None, unread: None }
+        Self { incoming: ClientBody::Nothing, watched: None, unread: None }
     }
 
     /// Whether all of it has come, so that the next turn is the engine's.
@@ -103,9 +164,8 @@ impl Body for RequestBody {
             }
             return Poll::Ready(Some(Ok(Frame::data(*part))));
         }
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut *incoming).poll_frame(context);
-        let Some(watched) = &mut this.watched else { return polled.map_err(BodyError::Broken) };
+        let polled = this.incoming.poll_frame(context);
+        let Some(watched) = &mut this.watched else { return polled };
         match &polled {
             // The client's turn.
             Poll::Pending => {
@@ -131,20 +191,20 @@ impl Body for RequestBody {
             }
             Poll::Ready(None | Some(Err(_))) => {}
         }
-        if incoming.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+        if this.incoming.is_end_stream() || matches!(polled, Poll::Ready(None)) {
             watched.activity.enter(Phase::Answer);
             watched.activity.set_step_deadline(Some(watched.response_timeout));
             this.watched = None;
         }
-        polled.map_err(BodyError::Broken)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.unread.is_none() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.unread.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        let rest = self.incoming.size_hint();
         match (&self.unread, rest.exact()) {
             (Some(unread), Some(rest)) => SizeHint::with_exact(rest + unread.len() as u64),
             (Some(_), None) => SizeHint::default(),

@@ -15,6 +15,7 @@ use crate::decide::recall::Recall;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::crowd::Crowd;
 use crate::net::drain::Drain;
+use crate::net::http1::date::Date;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
@@ -38,6 +39,8 @@ pub struct WorkerContext {
     pub crowd: Arc<Crowd>,
     /// The tickets that were opened last.
     pub recall: Recall,
+    /// The `Date` that answers get.
+    pub date: Date,
     /// This worker's end of the access log.
     pub access: WorkerLog,
     /// Numbers that belong to no worker.
@@ -102,6 +105,7 @@ impl WorkerContext {
             drain: shared.drain,
             crowd: shared.crowd,
             recall: Recall::default(),
+            date: Date::default(),
             access,
             shared_metrics: Arc::clone(shared_metrics),
             reader: RefCell::new(live.reader()),

@@ -402,9 +402,7 @@ fn fault_of(error: UpstreamError) -> ProxyError {
     let UpstreamError::RequestBody { source } = &error else { return ProxyError::Upstream(error) };
     match source.downcast_ref::<BodyError>() {
         Some(BodyError::TooLarge { limit }) => ProxyError::BodyTooLarge { limit: *limit },
-        Some(BodyError::Broken(source)) if source.is_incomplete_message() || source.is_closed() => {
-            ProxyError::ClientGone
-        }
-        Some(BodyError::Broken(_)) | None => ProxyError::MalformedBody,
+        Some(BodyError::Cut) => ProxyError::ClientGone,
+        Some(BodyError::Malformed(_)) | None => ProxyError::MalformedBody,
     }
 }

@@ -1,6 +1,5 @@
 //! The request path as a table of contents.
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,9 +11,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 use crate::ambient::Moment;
 use crate::decide::decision::{Question, decide};
@@ -24,7 +20,7 @@ use crate::decide::farewell;
 use crate::decide::headers::{self, Lines, Seen};
 use crate::decide::host::host_of;
 use crate::net::activity::{Activity, Phase};
-use crate::proxy::body::{Content, RequestBody, ResponseBody};
+use crate::proxy::body::{ClientBody, Content, RequestBody, ResponseBody};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::View;
 use crate::proxy::error::{ProxyError, close_reason_of};
@@ -35,12 +31,20 @@ use crate::proxy::panic;
 use crate::proxy::record::Record;
 use crate::proxy::respond::{self, Shape};
 use crate::proxy::tester;
-use crate::proxy::upgrade;
+use crate::proxy::upgrade::{self, OnClient};
 use crate::runtime::snapshot::App;
 use crate::telemetry::grpc::{self, GrpcStatus};
 use crate::telemetry::kinds::AnswerKind;
 use crate::upstream::answer::Answer;
 use crate::upstream::head::RequestHead;
+
+/// A request, as its connection hands it over.
+pub struct Received {
+    /// Its head, and its body as it comes.
+    pub request: Box<Request<ClientBody>>,
+    /// The client's half of a tunnel, where the request may become one.
+    pub on_client: Option<OnClient>,
+}
 
 /// Answers one request. A panic below costs its own request a 500, and nobody else anything.
 ///
@@ -51,9 +55,10 @@ use crate::upstream::head::RequestHead;
 pub async fn handle(
     downstream: Rc<Downstream>,
     stream: Option<Arc<Activity>>,
-    request: Box<Request<Incoming>>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    received: Received,
+) -> Response<ResponseBody> {
     let worker = &downstream.worker;
+    let request = &received.request;
     let view = worker.view();
     let moment = worker.ambient.moment();
     let limits = &view.snapshot.limits;
@@ -69,7 +74,7 @@ pub async fn handle(
     let mut record = Box::new(Record::begin(worker, &view, request.method(), moment.monotonic));
     let listener = downstream.door.speaks(&view.snapshot);
     let redirects = listener.as_ref().is_some_and(|listener| listener.redirects);
-    let outcome = serve(&downstream, activity, &view, moment, request, redirects, &mut record);
+    let outcome = serve(&downstream, activity, &view, moment, received, redirects, &mut record);
     let outcome = panic::catch(pin!(outcome)).await;
     let outcome = outcome.unwrap_or_else(|message| {
         worker.panicked("a request", &message);
@@ -91,7 +96,7 @@ pub async fn handle(
     if worker.drain.has_begun() && stream.is_none() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok((*response).map(|content| ResponseBody::new(content, activity, record)))
+    (*response).map(|content| ResponseBody::new(content, activity, record))
 }
 
 /// Decides, forwards, and makes an engine's answer ours; `redirects` where the listener only sends on to https.
@@ -100,10 +105,11 @@ async fn serve(
     activity: &Arc<Activity>,
     view: &Rc<View>,
     moment: Moment,
-    request: Box<Request<Incoming>>,
+    received: Received,
     redirects: bool,
     record: &mut Record,
 ) -> Result<Box<Response<Content>>, ProxyError> {
+    let Received { request, on_client } = received;
     let (mut parts, body) = request.into_parts();
     let is_http2 = parts.version == Version::HTTP_2;
     let opens_tunnel = is_http2 && parts.method == Method::CONNECT;
@@ -196,7 +202,6 @@ async fn serve(
     if parts.version < Version::HTTP_11 && !parts.headers.contains_key(HOST) {
         name_host(app, decision.engine, &mut parts.headers);
     }
-    let on_client = parts.extensions.remove::<OnUpgrade>();
     let hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
     headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
@@ -339,7 +344,7 @@ fn engine_answer(
     downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     answered: &Answered<'_>,
-    on_client: Option<OnUpgrade>,
+    on_client: Option<OnClient>,
     is_http2: bool,
     mut response: Box<Response<Answer<RequestBody>>>,
     record: &mut Record,

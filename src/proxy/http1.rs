@@ -1,73 +1,70 @@
-//! Serves one downstream connection that speaks HTTP/1.
+//! Serves one downstream connection that speaks HTTP/1: one request after the other.
+//!
+//! The connection's task does everything in turn: it reads a head, has it answered, hands on the body where somebody
+//! waits for it, and writes the answer. Nothing passes through a channel, and nobody else is woken.
 
-use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::{Method, Request, StatusCode};
+use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tracing::debug;
 
 use crate::config::model::Limits;
 use crate::net::activity::Stall;
+use crate::net::http1::encode::{Asked, Coding, write_bare, write_head};
+use crate::net::http1::inbound::{self, Feed};
+use crate::net::http1::{Heard, NoHead, Wire};
 use crate::net::stream::{Stalled, Stream};
-use crate::net::strict::Strict;
+use crate::net::strict::body::BodyReader;
+use crate::net::strict::head::{Framing, Head, HeadReader, Refused};
+use crate::proxy::body::{ClientBody, ResponseBody};
 use crate::proxy::conn::Downstream;
-use crate::proxy::handle::handle;
+use crate::proxy::handle::{Received, handle};
 use crate::proxy::panic;
+use crate::proxy::upgrade::{Client, OnClient};
 use crate::telemetry::kinds::{AnswerKind, CloseReason};
-
-/// The largest read buffer of a downstream connection; a head may be as large as `limits.header_bytes` anyway.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end. Cannot fail: what goes wrong is told, and closes the connection.
 pub(super) async fn serve<T>(stream: Stream<T>, downstream: Rc<Downstream>, limits: &Limits)
 where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let worker = Rc::clone(&downstream.worker);
     let activity = Arc::clone(&downstream.activity);
-    let stream = Strict::new(stream, Arc::clone(&activity), limits.header_bytes);
-    let service = service_fn({
-        let downstream = Rc::clone(&downstream);
-        move |request| handle(Rc::clone(&downstream), None, Box::new(request))
-    });
-    let connection = http1::Builder::new()
-        // One buffer for head and small body. Not `pipeline_flush`, which implies it: that holds back what was
-        // written, also a 400, for as long as more lies in the read buffer, and buffers bodies without a bound.
-        .writev(false)
-        .max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes))
-        .max_header_size(limits.header_bytes)
-        .max_headers(limits.headers)
-        // Ours is `Activity`: hyper's timer would cost two timer operations per request.
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+    let connection = Connection {
+        wire: Wire::new(stream, Arc::clone(&activity)),
+        heads: HeadReader::new(limits.header_bytes, limits.headers),
+        most: (limits.header_bytes, limits.headers),
+        downstream,
+    };
+    let mut connection = pin!(connection.serve());
     // What panics outside a request, in a body for one, ends its connection and nothing else.
     let mut connection = pin!(panic::catch(connection.as_mut()));
-    let ended = poll_fn(|context| {
+    poll_fn(|context| {
         worker.ambient.expire();
         activity.stay_registered(context.waker());
         match connection.as_mut().poll(context) {
-            Poll::Ready(Ok(ended)) => Poll::Ready(ended),
+            Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(message)) => {
                 worker.panicked("a connection", &message);
-                Poll::Ready(Ok(()))
+                Poll::Ready(())
             }
             // Nobody takes what we send, or not fast enough for the limit of the whole.
             Poll::Pending => match activity.stall() {
                 Some(Stall::Reader) => {
                     activity.end(CloseReason::SlowReader);
-                    Poll::Ready(Ok(()))
+                    Poll::Ready(())
                 }
                 Some(Stall::Exchange) => {
                     activity.end(CloseReason::RequestTimeout);
-                    Poll::Ready(Ok(()))
+                    Poll::Ready(())
                 }
                 Some(Stall::Idle | Stall::Head | Stall::Body | Stall::Tunnel | Stall::Step) | None => {
                     Poll::Pending
@@ -76,40 +73,186 @@ where
         }
     })
     .await;
-    if let Err(error) = ended
-        && let Some(kind) = refused_head(&error)
-    {
-        downstream.refuse(kind);
-        // Where the head was slow, that is noted already, and stands.
-        activity.end(CloseReason::Refused);
-    }
-}
-
-/// The answer that a head got which never became a request: hyper or `net::stream` wrote it, bare, and closed.
-fn refused_head(error: &hyper::Error) -> Option<AnswerKind> {
-    if error.is_parse_too_large() {
-        Some(AnswerKind::HeadTooLarge)
-    } else if error.is_parse() {
-        Some(AnswerKind::Malformed)
-    } else {
-        is_slow_head(find_source(error)?).then_some(AnswerKind::SlowRequest)
-    }
 }
 
 /// Whether a read ended because a head took too long.
-pub(super) fn is_slow_head(error: &std::io::Error) -> bool {
+pub(super) fn is_slow_head(error: &io::Error) -> bool {
     let stalled = error.get_ref().and_then(|inner| inner.downcast_ref::<Stalled>());
     matches!(stalled, Some(Stalled(Stall::Head)))
 }
 
-/// An error of this type in a chain of hyper's.
-fn find_source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(found) = inner.downcast_ref::<E>() {
-            return Some(found);
+/// What comes after an exchange.
+enum Next {
+    /// The next request.
+    Request,
+    /// The end, with a client that has said all that it had to say, or `is_sending` more.
+    Close { is_sending: bool },
+    /// The end, in the middle: the client must not mistake a part for the whole.
+    Cut,
+    /// Another protocol.
+    Tunnel(oneshot::Sender<Client>),
+}
+
+struct Connection<T> {
+    wire: Wire<T>,
+    heads: HeadReader,
+    /// Bytes and lines that a head may have, and trailers.
+    most: (usize, usize),
+    downstream: Rc<Downstream>,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
+    async fn serve(mut self) {
+        loop {
+            let head = poll_fn(|context| self.wire.poll_head(context, &mut self.heads)).await;
+            let next = match head {
+                Ok(head) => self.exchange(head).await,
+                Err(NoHead::Ended) => Next::Close { is_sending: false },
+                Err(NoHead::Refused(refused)) => self.refuse(refused).await,
+                Err(NoHead::Broken(error)) => {
+                    if is_slow_head(&error) {
+                        self.downstream.refuse(AnswerKind::SlowRequest);
+                    }
+                    Next::Cut
+                }
+            };
+            match next {
+                Next::Request => {}
+                Next::Close { is_sending } => return self.wire.close(is_sending).await,
+                Next::Cut => return,
+                Next::Tunnel(opened) => {
+                    // Fails when the engine is gone already.
+                    let _ = opened.send(Box::new(self.wire.into_tunnel()));
+                    return;
+                }
+            }
         }
-        source = inner.source();
     }
-    None
+
+    /// Answers what never became a request: bare, since nobody knows what the client understands.
+    async fn refuse(&mut self, refused: Refused) -> Next {
+        let (kind, status) = match refused {
+            Refused::Faulty(fault) => {
+                debug!(%fault, "malformed request refused");
+                (AnswerKind::Malformed, StatusCode::BAD_REQUEST)
+            }
+            Refused::TooLarge => (AnswerKind::HeadTooLarge, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+            Refused::TargetTooLong => (AnswerKind::HeadTooLarge, StatusCode::URI_TOO_LONG),
+        };
+        let Downstream { worker, activity, .. } = &*self.downstream;
+        write_bare(self.wire.out(), status, &worker.date.at(worker.ambient.moment().wall));
+        self.downstream.refuse(kind);
+        activity.end(CloseReason::Refused);
+        match poll_fn(|context| self.wire.poll_flush(context)).await {
+            Ok(()) => Next::Close { is_sending: true },
+            Err(_) => Next::Cut,
+        }
+    }
+
+    /// Has one request answered.
+    async fn exchange(&mut self, head: Head) -> Next {
+        let Head { method, uri, version, headers, framing, keeps_alive, .. } = head;
+        let (mut feed, body) = match framing {
+            Framing::Nothing => (None, ClientBody::Nothing),
+            Framing::Length(_) | Framing::Chunked => {
+                let (bytes, lines) = self.most;
+                let (feed, body) =
+                    inbound::pair(BodyReader::new(framing, bytes, lines), head.expects_continue);
+                (Some(feed), ClientBody::Http1(body))
+            }
+        };
+        let (opens, on_client) = if head.wants_upgrade {
+            let (opens, opened) = oneshot::channel();
+            (Some(opens), Some(OnClient::Http1(opened)))
+        } else {
+            (None, None)
+        };
+        let (is_head, takes_trailers) = (method == Method::HEAD, head.takes_trailers);
+        let mut request = Box::new(Request::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.version_mut() = version;
+        *request.headers_mut() = headers;
+
+        let response = {
+            let mut answering =
+                pin!(handle(Rc::clone(&self.downstream), None, Received { request, on_client }));
+            poll_fn(|context| {
+                loop {
+                    if let Poll::Ready(response) = answering.as_mut().poll(context) {
+                        return Poll::Ready(Some(response));
+                    }
+                    match self.wire.poll_heard(context, feed.as_mut()) {
+                        Poll::Ready(Heard::More) => {}
+                        Poll::Ready(Heard::Gone) => return Poll::Ready(None),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            })
+            .await
+        };
+        let Some(response) = response else { return Next::Cut };
+        // A client that was not asked for its body by now is not asked any more.
+        let mut listens = feed.as_mut().filter(|feed| !feed.is_awaited());
+        let (head, body) = response.into_parts();
+        let worker = &self.downstream.worker;
+        let date = worker.date.at(worker.ambient.moment().wall);
+        let asked = Asked { is_head, version, keeps_alive, takes_trailers, date: &date };
+        let (coding, keeps_alive) = write_head(self.wire.out(), &head, &body.size_hint(), &asked);
+        if !self.send(body, coding, &mut listens).await {
+            return Next::Cut;
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return opens.map_or(Next::Cut, Next::Tunnel);
+        }
+        let is_read = match &mut feed {
+            None => true,
+            Some(feed) => poll_fn(|context| Poll::Ready(self.wire.skip(feed, context))).await,
+        };
+        if keeps_alive && is_read { Next::Request } else { Next::Close { is_sending: !is_read } }
+    }
+
+    /// Writes an answer to its end, and listens to the client meanwhile. Whether all of it went out.
+    async fn send(&mut self, body: ResponseBody, mut coding: Coding, feed: &mut Option<&mut Feed>) -> bool {
+        let mut body = (coding != Coding::Nothing).then_some(body);
+        let wire = &mut self.wire;
+        poll_fn(|context| {
+            loop {
+                while let Some(sending) = body.as_mut().filter(|_| wire.has_room()) {
+                    let frame = if sending.is_end_stream() {
+                        None
+                    } else {
+                        match Pin::new(sending).poll_frame(context) {
+                            Poll::Ready(frame) => frame,
+                            Poll::Pending => break,
+                        }
+                    };
+                    match frame.transpose().ok().and_then(|frame| wire.put(&mut coding, frame).ok()) {
+                        Some(true) => {}
+                        Some(false) => body = None,
+                        None => {
+                            // What has come of it goes out, as far as there is room.
+                            let _ = wire.poll_flush(context);
+                            return Poll::Ready(false);
+                        }
+                    }
+                }
+                if wire.has_output() {
+                    match wire.poll_flush(context) {
+                        Poll::Ready(Ok(())) => continue,
+                        Poll::Ready(Err(_)) => return Poll::Ready(false),
+                        Poll::Pending => {}
+                    }
+                } else if body.is_none() {
+                    return Poll::Ready(true);
+                }
+                match wire.poll_heard(context, feed.as_deref_mut()) {
+                    Poll::Ready(Heard::More) => {}
+                    Poll::Ready(Heard::Gone) => return Poll::Ready(false),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
 }

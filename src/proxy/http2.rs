@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -15,10 +16,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_local;
@@ -27,11 +31,12 @@ use crate::config::model::Limits;
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::net::stream::Stream;
 use crate::net::watched::Watched;
-use crate::proxy::body::{ResponseBody, ResponseBodyError};
+use crate::proxy::body::{ClientBody, ResponseBody, ResponseBodyError};
 use crate::proxy::conn::Downstream;
 use crate::proxy::context::WorkerContext;
-use crate::proxy::handle::handle;
+use crate::proxy::handle::{Received, handle};
 use crate::proxy::panic;
+use crate::proxy::upgrade::OnClient;
 use crate::telemetry::kinds::{CloseReason, FloodKind};
 
 /// What one stream may send before we have passed it on. Enough for 200 Mbit/s over 40 ms.
@@ -69,10 +74,12 @@ where
     });
     let service = service_fn({
         let streams = Rc::clone(&streams);
-        move |request| {
+        move |mut request: Request<Incoming>| {
             let activity = streams.begin();
-            let answer = handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), Box::new(request));
-            async move { answer.await.map(|answer| answer.map(|body| StreamBody::new(body, activity))) }
+            let on_client = request.extensions_mut().remove::<OnUpgrade>().map(OnClient::Http2);
+            let received = Received { request: Box::new(request.map(ClientBody::Http2)), on_client };
+            let answer = handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), received);
+            async move { Ok::<_, Infallible>(answer.await.map(|body| StreamBody::new(body, activity))) }
         }
     });
     let most = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);

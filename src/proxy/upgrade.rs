@@ -10,7 +10,8 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::oneshot;
 
 use crate::net::activity::{Activity, Phase, Stall};
 use crate::proxy::body::{Content, RequestBody};
@@ -19,12 +20,38 @@ use crate::telemetry::kinds::CloseReason;
 use crate::upstream::answer::Answer;
 use crate::upstream::endpoint::InFlight;
 
+/// The client's half of a tunnel, when it is open.
+pub type Client = Box<dyn Duplex>;
+
+/// Bytes both ways.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// The client's half of a tunnel that may come of a request.
+pub enum OnClient {
+    /// All of its connection: comes once the 101 was written.
+    Http1(oneshot::Receiver<Client>),
+    /// The request's stream.
+    Http2(OnUpgrade),
+}
+
+impl OnClient {
+    /// Waits until the client has switched; `None` if it broke before.
+    async fn open(self) -> Option<Client> {
+        match self {
+            Self::Http1(client) => client.await.ok(),
+            Self::Http2(client) => Some(Box::new(TokioIo::new(client.await.ok()?))),
+        }
+    }
+}
+
 /// Passes an engine's 101 on and carries what follows. The tunnel outlives the response, in a task of its own.
 pub fn switch(
     downstream: &Rc<Downstream>,
     activity: &Arc<Activity>,
     protocol: Option<HeaderValue>,
-    on_client: Option<OnUpgrade>,
+    on_client: Option<OnClient>,
     load: Option<InFlight>,
     response: Response<Answer<RequestBody>>,
 ) -> Response<Content> {
@@ -45,15 +72,14 @@ async fn carry(
     // Keeps the connection counted.
     _downstream: Rc<Downstream>,
     activity: Arc<Activity>,
-    on_client: OnUpgrade,
+    on_client: OnClient,
     engine: Answer<RequestBody>,
     _load: Option<InFlight>,
 ) {
     let tunnel = async {
         // The client may break before it has switched; then the engine's side is closed by being dropped.
         let Some((mut engine, first_words, _counted)) = engine.into_tunnel() else { return };
-        let Ok(client) = on_client.await else { return };
-        let mut client = TokioIo::new(client);
+        let Some(mut client) = on_client.open().await else { return };
         // An error is one side's way to hang up.
         if client.write_all(&first_words).await.is_ok() {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use cutover::control::Outcome;
+use rustls::CipherSuite;
 use rustls::version::{TLS12, TLS13};
 
 use crate::operators::{Folder, KEYS};
@@ -104,6 +105,19 @@ fn the_oldest_version_that_is_spoken_is_the_configured_one() {
         "cutover_tls_handshake_failures_total{listener=\"127.0.0.1:0\",reason=\"incompatible\"}",
         1.0,
     );
+}
+
+#[test]
+fn of_what_a_client_offers_we_choose_what_costs_least() {
+    let Scene { authority, proxy, classic: _classic, _identity } = scene(ONE, |_, _| {});
+    for (versions, suite) in [
+        (&[&TLS12][..], CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&[&TLS13], CipherSuite::TLS13_AES_128_GCM_SHA256),
+    ] {
+        // Which offers 256 bits before 128.
+        let wire = TlsClient::new(&authority, versions).connect(proxy.address(), NAME).expect("a handshake");
+        assert_eq!(wire.conn.negotiated_cipher_suite().map(|chosen| chosen.suite()), Some(suite));
+    }
 }
 
 #[test]

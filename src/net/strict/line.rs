@@ -25,20 +25,24 @@ fn token_length(text: &[u8]) -> usize {
     text.iter().position(|byte| !TOKEN[usize::from(*byte)]).unwrap_or(text.len())
 }
 
-/// What a request line says that matters for what follows it.
+/// The parts of a request line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct RequestLine {
     /// HTTP/1.1, not HTTP/1.0.
     pub(super) is_http_11: bool,
+    /// Where the method ends; the target begins one byte further on.
+    pub(super) method_end: usize,
+    /// Where the target ends.
+    pub(super) target_end: usize,
 }
 
 /// Judges a request line (RFC 9112 3).
 pub(super) fn request_line(line: &[u8]) -> Result<RequestLine, Fault> {
-    let method = token_length(line);
-    if method == 0 || line.get(method) != Some(&b' ') {
+    let method_end = token_length(line);
+    if method_end == 0 || line.get(method_end) != Some(&b' ') {
         return Err(if line.contains(&b' ') { Fault::Method } else { Fault::RequestLine });
     }
-    let (method, rest) = (&line[..method], &line[method + 1..]);
+    let (method, rest) = (&line[..method_end], &line[method_end + 1..]);
     let Some((rest, version)) = rest.split_last_chunk::<9>() else { return Err(Fault::RequestLine) };
     let is_http_11 = match version {
         b" HTTP/1.1" => true,
@@ -47,7 +51,7 @@ pub(super) fn request_line(line: &[u8]) -> Result<RequestLine, Fault> {
         _ => return Err(if line.contains(&b'/') { Fault::Version } else { Fault::RequestLine }),
     };
     target(method, rest)?;
-    Ok(RequestLine { is_http_11 })
+    Ok(RequestLine { is_http_11, method_end, target_end: method_end + 1 + rest.len() })
 }
 
 fn target(method: &[u8], target: &[u8]) -> Result<(), Fault> {
@@ -90,30 +94,43 @@ pub(super) enum Field<'l> {
     Length(u64),
     /// `chunked`: there is no other that is good.
     Coding,
+    Connection(&'l [u8]),
+    Expect(&'l [u8]),
+    Te(&'l [u8]),
     Upgrade,
     Other(&'l [u8]),
 }
 
-/// Reads a field line and its line end off the front of what came, and says how long they are. `None` where there
-/// is a doubt, or not the whole line: then [`field`] judges, line by line. Every line of every request comes by here,
-/// so it looks at each byte once.
-#[inline]
-pub(super) fn plain_field(bytes: &[u8]) -> Option<(Field<'_>, usize)> {
-    let name = token_length(bytes);
-    if name == 0 || bytes.get(name) != Some(&b':') {
-        return None;
-    }
-    let value = &bytes[name + 1..];
-    // What is no part of a value ends it, and a line ends with CRLF alone.
-    let end = control_in(value)?;
-    if value.get(end..end + 2) != Some(b"\r\n") {
-        return None;
-    }
-    Some((meaning(&bytes[..name], &value[..end]).ok()?, name + 1 + end + 2))
+/// A field line that leaves no doubt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Plain<'l> {
+    pub(super) field: Field<'l>,
+    /// Where its name ends; a colon follows.
+    pub(super) name_end: usize,
+    /// Bytes between the colon and the line end.
+    pub(super) value_length: usize,
 }
 
-/// Judges a field line (RFC 9112 5).
-pub(super) fn field(line: &[u8]) -> Result<Field<'_>, Fault> {
+/// Reads a field line off the front of what came. `None` where there is a doubt, or not the whole line: then [`field`]
+/// judges, line by line. Every line of every request comes by here, so it looks at each byte once.
+#[inline]
+pub(super) fn plain_field(bytes: &[u8]) -> Option<Plain<'_>> {
+    let name_end = token_length(bytes);
+    if name_end == 0 || bytes.get(name_end) != Some(&b':') {
+        return None;
+    }
+    let value = &bytes[name_end + 1..];
+    // What is no part of a value ends it, and a line ends with CRLF alone.
+    let value_length = control_in(value)?;
+    if value.get(value_length..value_length + 2) != Some(b"\r\n") {
+        return None;
+    }
+    let field = meaning(&bytes[..name_end], &value[..value_length]).ok()?;
+    Some(Plain { field, name_end, value_length })
+}
+
+/// Judges a field line (RFC 9112 5), and says where its name ends.
+pub(super) fn field(line: &[u8]) -> Result<(Field<'_>, usize), Fault> {
     let length = token_length(line);
     if length == 0 || line.get(length) != Some(&b':') {
         return Err(bad_name(line, length));
@@ -122,15 +139,18 @@ pub(super) fn field(line: &[u8]) -> Result<Field<'_>, Fault> {
     if control_in(value).is_some() {
         return Err(if value.contains(&b'\r') { Fault::BareCr } else { Fault::ControlByte });
     }
-    meaning(name, value)
+    Ok((meaning(name, value)?, length))
 }
 
 /// What a field means for us: of most, the name's length and first letter say that it means nothing.
 #[inline]
 fn meaning<'l>(name: &'l [u8], value: &'l [u8]) -> Result<Field<'l>, Fault> {
     match (name.len(), name[0] | 0x20) {
+        (2, b't') if name.eq_ignore_ascii_case(b"te") => Ok(Field::Te(value)),
         (4, b'h') if name.eq_ignore_ascii_case(b"host") => Ok(Field::Host(trim(value))),
+        (6, b'e') if name.eq_ignore_ascii_case(b"expect") => Ok(Field::Expect(value.trim_ascii())),
         (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => Ok(Field::Upgrade),
+        (10, b'c') if name.eq_ignore_ascii_case(b"connection") => Ok(Field::Connection(value)),
         (14, b'c') if is_framing(name, b"content-length")? => {
             content_length(trim(value)).map(Field::Length).ok_or(Fault::Length)
         }
@@ -334,12 +354,15 @@ mod tests {
             "content-length: 5",
             "transfer-encoding: chunked",
             "Upgrade: x",
+            "Connection: x, close",
+            "expect: 100-continue",
             "x: y\tz \u{e9}",
             "x:",
         ] {
             let came = format!("{line}\r\nnext: line\r\n");
-            let (field_, length) = plain_field(came.as_bytes()).expect(line);
-            assert_eq!((Ok(field_), length), (field(line.as_bytes()), line.len() + 2), "{line}");
+            let Plain { field: quick, name_end, value_length } = plain_field(came.as_bytes()).expect(line);
+            assert_eq!(Ok((quick, name_end)), field(line.as_bytes()), "{line}");
+            assert_eq!(name_end + 1 + value_length, line.len(), "{line}");
         }
         for doubtful in [
             "x: y",
