@@ -11,6 +11,7 @@ pub(super) struct RawPool {
     pub(super) balance: Text,
     pub(super) timeouts: RawTimeouts,
     pub(super) connections: RawConnections,
+    pub(super) health: Option<RawHealth>,
     pub(super) ejection: RawEjection,
     pub(super) retries: RawRetries,
     pub(super) http2: Option<Written<bool>>,
@@ -37,6 +38,17 @@ pub(super) struct RawConnections {
     pub(super) queue_timeout: Text,
 }
 
+/// `health` of a pool
+pub(super) struct RawHealth {
+    pub(super) path: Text,
+    pub(super) interval: Text,
+    pub(super) timeout: Text,
+    pub(super) healthy: Integer,
+    pub(super) unhealthy: Integer,
+    pub(super) status: Text,
+    pub(super) body: Text,
+}
+
 /// `ejection` of a pool
 pub(super) struct RawEjection {
     pub(super) failures: Integer,
@@ -60,6 +72,7 @@ pub(super) fn pool(mut reader: TableReader<'_>) -> RawPool {
         balance: reader.text("balance", "\"least-request\" or \"round-robin\""),
         timeouts: timeouts(reader.table("timeouts")),
         connections: connections(reader.table("connections")),
+        health: reader.table("health").map(health),
         ejection: ejection(reader.table("ejection")),
         retries: retries(reader.table("retries")),
         http2: reader.flag("http2"),
@@ -104,6 +117,21 @@ fn connections(reader: Option<TableReader<'_>>) -> RawConnections {
         max: reader.integer("max"),
         queue: reader.integer("queue"),
         queue_timeout: reader.quantity("queue_timeout", DURATION),
+    };
+    reader.finish();
+    raw
+}
+
+fn health(mut reader: TableReader<'_>) -> RawHealth {
+    reader.require("path", "add path = \"/healthz\"");
+    let raw = RawHealth {
+        path: reader.text("path", "a path such as \"/healthz\""),
+        interval: reader.quantity("interval", DURATION),
+        timeout: reader.quantity("timeout", DURATION),
+        healthy: reader.integer("healthy"),
+        unhealthy: reader.integer("unhealthy"),
+        status: reader.quantity("status", STATUSES),
+        body: reader.text("body", "a string"),
     };
     reader.finish();
     raw

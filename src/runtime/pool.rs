@@ -187,6 +187,7 @@ mod tests {
             timeouts: Timeouts { connect: second, response: second, idle: second },
             connections: Connections { idle: 1, max: NonZeroUsize::MIN, queue: 1, queue_timeout: second },
             http2: false,
+            health: None,
             retries: Retries::default(),
             ejection: Ejection {
                 failures: NonZeroU32::new(1),

@@ -17,3 +17,4 @@ pub mod client;
 pub mod h2;
 pub mod answer;
 pub mod pool;
+pub mod probe;

@@ -10,6 +10,7 @@ use crate::support::proxy::{list, pools};
 use crate::support::{Client, Engine, Proxy, eventually};
 
 mod operators;
+mod probes;
 
 const TOKEN: &str = "authorization: Bearer s3cret";
 
