@@ -15,6 +15,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let (path, patterns) = text.split_once('\n').unwrap_or((text, ""));
+    // Neither version of HTTP lets one through as it is; escaped, it is what this is about.
+    if path.contains('\0') {
+        return;
+    }
     let normal = normalise(path).into_owned();
     check_form(&normal);
     if !normal.contains('%') {
