@@ -1,7 +1,11 @@
-"""What asks: wrk with a thousand users, and connections that only sit there."""
+"""What asks: wrk with a thousand users, h2load as one, ab with a handshake per request.
+
+All are clients of OpenSSL's and read `openssl.cnf` of the run's folder, so that every peer is met with the same TLS.
+"""
 
 import json
-import socket
+import os
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,13 +15,30 @@ USERS = 1000
 # As long as a real ticket (49 bytes in base64url), for runs without Cutover: all peers read equally long lines.
 NO_TICKET = "A" * 66
 
-# Requests are made once and handed out in turn, so that wrk's own cost stays small.
+# TLS 1.3 with the fastest suite and the curve that all have; peers keep the rest of their defaults.
+OPENSSL = """\
+openssl_conf = start
+[start]
+ssl_conf = ssl
+[ssl]
+system_default = clients
+[clients]
+MinProtocol = TLSv1.3
+Ciphersuites = TLS_AES_128_GCM_SHA256
+Groups = X25519
+"""
+
+# Requests are made once and handed out in turn, so that wrk's own cost stays small. Large ones are few: each is a copy.
 SCRIPT = """\
 local requests, turn = {}, 0
 
 function init(arguments)
+  local path, connection, bytes = arguments[2], arguments[3], tonumber(arguments[4])
+  local body = bytes > 0 and string.rep("x", bytes) or nil
+  if connection == "keep-alive" then connection = nil end
   for cookie in io.lines(arguments[1]) do
-    requests[#requests + 1] = wrk.format("GET", arguments[2], { ["Cookie"] = cookie, ["Connection"] = arguments[3] })
+    if body and #requests == 8 then break end
+    requests[#requests + 1] = wrk.format(body and "POST" or "GET", path, { ["Cookie"] = cookie, ["Connection"] = connection }, body)
   end
 end
 
@@ -36,7 +57,7 @@ end
 """
 
 
-def signed(url, name="cutover", brought=None):
+def signed(url, name="cutover", brought=None, users=USERS):
     """One signed cookie per user, as the proxy gives it to a user's page load who brings this much."""
 
     def cookie(number):
@@ -50,68 +71,118 @@ def signed(url, name="cutover", brought=None):
         raise SystemExit(f"no {name} for user-{number}: {status} from {url}")
 
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(cookie, range(USERS)))
-
+        return list(pool.map(cookie, range(users)))
 
 
 class Load:
-    """wrk on its core, with the Cookie lines of all users."""
+    """A generator on its core. `cookies` are the users' Cookie lines."""
 
-    def __init__(self, folder, core, connections, user_tickets=None, user_flows=None, path="/", keep_alive=True):
-        self.core, self.connections, self.path, self.keep_alive = core, connections, path, keep_alive
-        self.script = folder / "load.lua"
-        self.script.write_text(SCRIPT)
-        self.cookies = folder / ("flows.txt" if user_flows else "cookies.txt")
-        user_tickets = user_tickets or [NO_TICKET] * USERS
-        lines = [f"uid=user-{number}; cutover={ticket}" for number, ticket in enumerate(user_tickets)]
-        if user_flows:
-            lines = [f"{line}; cutover-flow={flow}" for line, flow in zip(lines, user_flows)]
-        self.cookies.write_text("".join(f"{line}\n" for line in lines))
+    tool = ""
 
-    def start(self, url, seconds):
-        """`taskset`: wrk makes its thread before anyone could pin it."""
-        return subprocess.Popen(
-            ["taskset", "-c", str(self.core), "wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout=5s",
-             "-s", str(self.script), url, "--", str(self.cookies), self.path, *(() if self.keep_alive else ("close",))],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+    def __init__(self, folder, core, connections, cookies):
+        self.folder, self.core, self.connections, self.cookies = folder, core, connections, cookies
+        (folder / "openssl.cnf").write_text(OPENSSL)
+
+    def command(self, url, seconds):
+        raise NotImplementedError
 
     @staticmethod
-    def result(wrk):
-        output, _ = wrk.communicate()
+    def read(output):
+        """What it counted, out of what it printed: at least `requests`, `seconds`, `failed`. `None` if it did not."""
+        raise NotImplementedError
+
+    def start(self, url, seconds):
+        """`taskset`: a generator makes its threads before anyone could pin them."""
+        return subprocess.Popen(
+            ["taskset", "-c", str(self.core), *map(str, self.command(url, seconds))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=os.environ | {"OPENSSL_CONF": str(self.folder / "openssl.cnf")},
+        )  # fmt: skip
+
+    def result(self, started):
+        output, _ = started.communicate()
+        found = self.read(output)
+        if not found or not found["requests"]:
+            raise SystemExit(f"{self.tool} gave no result:\n{output[-3000:]}")
+        return found
+
+    def run(self, url, seconds):
+        started = self.start(url, seconds)
+        try:
+            return self.result(started)
+        finally:
+            started.kill()
+
+
+class Wrk(Load):
+    """HTTP/1.1, a thousand users in turn over each connection."""
+
+    tool = "wrk"
+
+    def __init__(self, *arguments, path="/", keep_alive=True, upload=0):
+        super().__init__(*arguments)
+        self.path, self.connection, self.upload = path, "keep-alive" if keep_alive else "close", upload
+        self.script = self.folder / "load.lua"
+        self.script.write_text(SCRIPT)
+        self.lines = self.folder / f"cookies-{len(list(self.folder.glob('cookies-*')))}"
+        self.lines.write_text("".join(f"{cookie}\n" for cookie in self.cookies))
+
+    def command(self, url, seconds):
+        return [self.tool, "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout=5s", "-s", self.script, url,
+                "--", self.lines, self.path, self.connection, self.upload]  # fmt: skip
+
+    @staticmethod
+    def read(output):
         for line in output.splitlines():
             if line.startswith("RESULT "):
                 found = json.loads(line.removeprefix("RESULT "))
                 found["failed"] = sum(found[kind] for kind in ("connect", "read", "write", "timeout", "status"))
                 return found
-        raise SystemExit(f"wrk gave no result:\n{output}")
-
-    def run(self, url, seconds):
-        wrk = self.start(url, seconds)
-        try:
-            return self.result(wrk)
-        finally:
-            wrk.kill()
+        return None
 
 
-def idle_connections(port, count):
-    """Keep-alive connections that made one request each; the caller closes them."""
-    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: uid=user-%d\r\n\r\n"
-    opened = []
-    for number in range(count):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-        opened.append(connection)
-        connection.sendall(request % number)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            part = connection.recv(4096)
-            if not part:
-                raise SystemExit(f"connection {number} was closed instead of answered")
-            answer += part
-        head, body = answer.split(b"\r\n\r\n", 1)
-        length = next(
-            int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-        )
-        while len(body) < length:
-            body += connection.recv(4096)
-    return opened
+class H2load(Load):
+    """HTTP/2, 16 streams at a time on each connection. One user, as a connection of a browser's is."""
+
+    tool = "h2load"
+
+    def command(self, url, seconds):
+        return [self.tool, f"-D{seconds}", f"-c{self.connections}", "-m16", "-H", f"cookie: {self.cookies[0]}", url]
+
+    @staticmethod
+    def read(output):
+        counts = re.search(r"requests: .* (\d+) done, (\d+) succeeded", output)
+        took = re.search(r"finished in ([\d.]+)(m?s)", output)
+        if not counts or not took:
+            return None
+        done, succeeded = map(int, counts.groups())
+        return {
+            "requests": done,
+            "seconds": float(took[1]) / (1000 if took[2] == "ms" else 1),
+            "failed": done - succeeded,
+        }
+
+
+class Ab(Load):
+    """HTTP/1.0, a connection and a full handshake per request: ab offers no session again. One user."""
+
+    tool = "ab"
+
+    def command(self, url, seconds):
+        # `-n` behind `-t`, which sets it to 50,000 otherwise.
+        return [self.tool, "-q", "-r", f"-t{seconds}", "-n500000", f"-c{self.connections}", "-H", f"Cookie: {self.cookies[0]}", url]
+
+    @staticmethod
+    def read(output):
+        number = lambda name: re.search(rf"^{name}: +([\d.]+)", output, re.MULTILINE)  # noqa: E731
+        if not (counted := number("Complete requests")):
+            return None
+        refused = number("Non-2xx responses")
+        percentile = lambda share: int(re.search(rf"^ +{share}% +(\d+)", output, re.MULTILINE)[1]) * 1000  # noqa: E731
+        return {
+            "requests": int(counted[1]),
+            "seconds": float(number("Time taken for tests")[1]),
+            "failed": int(number("Failed requests")[1]) + (int(refused[1]) if refused else 0),
+            "p50_us": percentile(50),
+            "p99_us": percentile(99),
+        }

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -113,11 +114,21 @@ class Process:
         return self.log.read_text(errors="replace")[-2000:]
 
 
+def trusting():
+    """TLS with whoever answers: the certificates of a run are of its own making."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+TRUSTING = trusting()
+
+
 def get(url, headers=None, timeout=2):
     """Status, headers and body, for any status."""
     request = urllib.request.Request(url, headers=headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
+        with urllib.request.urlopen(request, timeout=timeout, context=TRUSTING) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as answer:
         return answer.code, answer.headers, answer.read()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from .pki import Authority, shown
 from .processes import Program, free_port, run
 from .waiting import eventually
 
@@ -29,13 +30,19 @@ class Proxy:
     """One app, `portal`, between two engines, unless a test writes its own text."""
 
     def __init__(self, folder, classic, identity, *, keys=("cookie:uid", "device"), percent=25, top="", listener="", app="", pools="",
-                 tables="", key_file=None, token=None):  # fmt: skip
+                 tables="", key_file=None, token=None, tls=False):  # fmt: skip
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
         self.classic, self.identity = as_urls(classic), as_urls(identity)
         self.keys, self.percent = keys, percent
         self.top, self.listener, self.app, self.pools, self.tables = top, listener, app, pools, tables
+        # With `tls` whoever vouches for its certificate, else nobody.
+        self.ca = None
+        if tls:
+            authority = Authority(self.folder / "pki")
+            self.ca = authority.pem
+            self.listener += "\n" + shown(authority.issue("localhost"))
         self.key_file = key_file or self.folder / "keys"
         if not self.key_file.exists():
             self.key_file.write_text(keygen())
@@ -91,7 +98,7 @@ endpoints = {json.dumps(self.identity)}
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return self.secure_url if self.ca else f"http://127.0.0.1:{self.port}"
 
     @property
     def secure_url(self):

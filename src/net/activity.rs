@@ -149,6 +149,15 @@ impl Activity {
         self.since.store(self.clock.now(), Ordering::Relaxed);
     }
 
+    /// Whoever registered this waker is done. As long as there is a waker of a task, its memory is kept, and the next to
+    /// register may be long in coming. Another's waker stays: a stream is over when its tunnel has begun.
+    pub fn leave(&self, waker: &std::task::Waker) {
+        match self.waker.take() {
+            Some(other) if !other.will_wake(waker) => self.waker.register(&other),
+            Some(_) | None => self.is_registered.store(false, Ordering::Relaxed),
+        }
+    }
+
     /// Whoever waited has gone, and somebody else begins.
     pub fn renew(&self) {
         self.is_registered.store(false, Ordering::Relaxed);
@@ -347,6 +356,31 @@ mod tests {
         assert_eq!(activity.stall(), Some(Stall::Reader));
         activity.note_write(true);
         assert_eq!(activity.stall(), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_task_that_has_left_and_no_other_leaves_with_it() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let (_, activity) = new();
+        let (stream, tunnel) = (Arc::new(Task), Arc::new(Task));
+        let of = |task: &Arc<Task>| std::task::Waker::from(Arc::clone(task));
+        activity.stay_registered(&of(&stream));
+        assert_eq!(Arc::strong_count(&stream), 2);
+        activity.leave(&of(&stream));
+        assert_eq!(Arc::strong_count(&stream), 1);
+        activity.register(&of(&tunnel));
+        activity.leave(&of(&stream));
+        assert_eq!(Arc::strong_count(&tunnel), 2, "it is still waited for");
+        activity.leave(&of(&tunnel));
+        activity.stay_registered(&of(&stream));
+        assert_eq!(
+            (Arc::strong_count(&stream), Arc::strong_count(&tunnel)),
+            (2, 1),
+            "somebody else may come"
+        );
     }
 
     #[test]

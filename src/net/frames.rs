@@ -57,7 +57,7 @@ const fn allowance(kind: FloodKind) -> Allowance {
         FloodKind::Settings | FloodKind::Empty => Allowance { at_once: 50, per_second: 10 },
         FloodKind::Ping | FloodKind::Priority => Allowance { at_once: 500, per_second: 50 },
         // Every frame of a download may be answered by two.
-        FloodKind::WindowUpdate => Allowance { at_once: 100_000, per_second: 100_000 },
+        FloodKind::WindowUpdate => Allowance { at_once: 100_000, per_second: 50_000 },
         // These are bounded otherwise: by header block, and by the protocol library.
         FloodKind::Continuation | FloodKind::Other => Allowance { at_once: u32::MAX, per_second: u32::MAX },
     }

@@ -6,10 +6,12 @@
 pub mod date;
 pub mod encode;
 pub mod inbound;
+pub mod spare;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,6 +24,7 @@ use tokio_util::io::poll_read_buf;
 use crate::net::activity::{Activity, Phase};
 use crate::net::http1::encode::{Coding, WrongLength};
 use crate::net::http1::inbound::Feed;
+use crate::net::http1::spare::Spare;
 use crate::net::stream::Stream;
 use crate::net::strict::body::Part;
 use crate::net::strict::head::{Head, HeadReader, Refused};
@@ -52,6 +55,7 @@ const LINGER_BYTES: usize = 8 * 1024 * 1024;
 pub struct Wire<T> {
     stream: Stream<T>,
     activity: Arc<Activity>,
+    spare: Rc<Spare>,
     /// What came and was not read.
     received: BytesMut,
     /// How much to make room for before the next read.
@@ -87,10 +91,11 @@ pub enum Heard {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// A connection that was just accepted.
-    pub fn new(stream: Stream<T>, activity: Arc<Activity>) -> Self {
+    pub fn new(stream: Stream<T>, activity: Arc<Activity>, spare: Rc<Spare>) -> Self {
         Self {
             stream,
             activity,
+            spare,
             received: BytesMut::new(),
             appetite: SMALL_READ,
             out: Vec::new(),
@@ -103,6 +108,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
     /// Reads more; 0 at the end of the stream. New room is made where there is less than `room`.
     fn poll_read(&mut self, context: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        if self.received.capacity() == 0 {
+            self.received = self.spare.take();
+        }
         if self.received.capacity() - self.received.len() < room {
             self.received.reserve(self.appetite);
         }
@@ -145,11 +153,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
     }
 
-    /// A connection may wait for long, and there are many: it keeps no room for what may come. The next one that is woken
-    /// gets the same room again, which is still in the cache.
+    /// A connection may wait for long, and there are many: it keeps no room for what may come.
     fn keep_little(&mut self) {
         if self.received.is_empty() {
-            self.received = BytesMut::new();
+            self.spare.leave(std::mem::take(&mut self.received), SMALL_READ);
         }
         if self.out.is_empty() {
             self.out.shrink_to(SMALL_PART);

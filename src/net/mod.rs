@@ -7,6 +7,7 @@ pub mod listener;
 pub mod spread;
 pub mod doors;
 pub mod activity;
+pub mod names;
 pub mod tls;
 pub mod client_certificate;
 pub mod stream;

@@ -1,6 +1,5 @@
 //! TLS towards clients: which certificate is shown to whom, and the handshake.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::certificate::Certificate;
 use crate::config::model::{ClientCa, Tls, TlsVersion};
+use crate::net::names::Names;
 use crate::telemetry::kinds::HandshakeFailure;
 
 /// What is spoken over TLS, the most wanted first (RFC 7301).
@@ -97,47 +97,18 @@ pub fn ticketer() -> Option<Arc<dyn ProducesTickets>> {
 }
 
 /// The certificates of a listener by the names that they are for.
-struct Shown {
-    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// By the domain behind `*.`, which stands for one label (RFC 6125 6.4.3).
-    wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// For who asks for a name that none has, or for none: the first, and those of other key kinds with its name.
-    default: Vec<Arc<CertifiedKey>>,
-}
+struct Shown(Names<Arc<CertifiedKey>>);
 
 impl Shown {
     fn new(certificates: &[Certificate]) -> Self {
-        let mut shown = Self { exact: HashMap::new(), wildcard: HashMap::new(), default: Vec::new() };
-        let first = certificates.first().map(|certificate| certificate.facts.name());
-        for Certificate { certified, facts, .. } in certificates {
-            if Some(facts.name()) == first {
-                shown.default.push(Arc::clone(certified));
-            }
-            for name in &facts.names {
-                let (names, name) = match name.strip_prefix("*.") {
-                    Some(domain) => (&mut shown.wildcard, domain),
-                    None => (&mut shown.exact, name.as_str()),
-                };
-                names.entry(name.to_owned()).or_default().push(Arc::clone(certified));
-            }
-        }
-        shown
-    }
-
-    /// The candidates for a name; those of other kinds of key stand side by side.
-    fn find(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
-        let found = name.and_then(|name| {
-            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-            let by_wildcard = || self.wildcard.get(name.split_once('.')?.1);
-            self.exact.get(&name).or_else(by_wildcard)
-        });
-        found.unwrap_or(&self.default)
+        let shown = certificates.iter();
+        Self(Names::new(shown.map(|one| (&one.facts.names[..], Arc::clone(&one.certified)))))
     }
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let candidates = self.find(hello.server_name());
+        let candidates = self.0.find(hello.server_name());
         let schemes = hello.signature_schemes();
         // ECDSA signs at a tenth of what RSA costs.
         let fits = |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(schemes).is_some();
@@ -154,7 +125,7 @@ impl ResolvesServerCert for Shown {
 
 impl fmt::Debug for Shown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.exact.keys().chain(self.wildcard.keys())).finish()
+        formatter.debug_set().entries(self.0.all()).finish()
     }
 }
 
@@ -194,27 +165,7 @@ fn reason(error: &io::Error) -> HandshakeFailure {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
-
     use super::*;
-    use crate::config::certificate::{certified, chain, facts};
-    use crate::config::files::Digest;
-
-    fn certificate(names: &[&str]) -> Certificate {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let Made { cert, signing_key } = generate_simple_self_signed(names).expect("names");
-        let chain = chain(cert.pem().as_bytes()).expect("a certificate");
-        Certificate {
-            cert_file: "a.pem".into(),
-            key_file: "a.key".into(),
-            ocsp_file: None,
-            facts: facts(&chain[0]).expect("a certificate"),
-            certified: Arc::new(
-                certified(chain, signing_key.serialize_pem().as_bytes(), None).expect("its key"),
-            ),
-            digest: Digest::of(b""),
-        }
-    }
 
     #[test]
     fn nothing_that_rustls_has_is_left_out() {
@@ -222,26 +173,5 @@ mod tests {
             assert!(SUITES.contains(suite), "{suite:?}");
         }
         assert_eq!(SUITES.len(), aws_lc_rs::DEFAULT_CIPHER_SUITES.len());
-    }
-
-    #[test]
-    fn a_certificate_is_found_by_its_name_then_by_one_wildcard_label_then_it_is_the_first() {
-        let certificates =
-            [certificate(&["a.example"]), certificate(&["*.b.example"]), certificate(&["x.b.example"])];
-        let shown = Shown::new(&certificates);
-        for (asked, found) in [
-            (Some("a.example"), 0),
-            (Some("A.EXAMPLE."), 0),
-            (Some("y.b.example"), 1),
-            (Some("x.b.example"), 2),
-            (Some("z.y.b.example"), 0),
-            (Some("b.example"), 0),
-            (Some("unknown"), 0),
-            (Some(""), 0),
-            (None, 0),
-        ] {
-            let certified = &certificates[found].certified;
-            assert!(std::ptr::eq(&**certified, &*shown.find(asked)[0]), "{asked:?}");
-        }
     }
 }

@@ -215,7 +215,8 @@ pub async fn serve(
         };
     };
     let stream = match tls::shake_hands(tls, socket, limits.header_timeout).await {
-        Ok(stream) => stream,
+        // Boxed: each future on its way would keep room for it.
+        Ok(stream) => Box::new(stream),
         Err(failure) => return downstream.door.metrics.handshake_failed(failure),
     };
     let (_, session) = stream.get_ref();

@@ -16,6 +16,7 @@ use crate::net::activity::{Activity, CoarseClock};
 use crate::net::crowd::Crowd;
 use crate::net::drain::Drain;
 use crate::net::http1::date::Date;
+use crate::net::http1::spare::Spare;
 use crate::runtime::live::{Live, Reader};
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::access_log::WorkerLog;
@@ -41,6 +42,8 @@ pub struct WorkerContext {
     pub recall: Recall,
     /// The `Date` that answers get.
     pub date: Date,
+    /// The room to read into that a connection left last.
+    pub spare: Rc<Spare>,
     /// This worker's end of the access log.
     pub access: WorkerLog,
     /// Numbers that belong to no worker.
@@ -106,6 +109,7 @@ impl WorkerContext {
             crowd: shared.crowd,
             recall: Recall::default(),
             date: Date::default(),
+            spare: Rc::default(),
             access,
             shared_metrics: Arc::clone(shared_metrics),
             reader: RefCell::new(live.reader()),

@@ -39,7 +39,7 @@ where
     let worker = Rc::clone(&downstream.worker);
     let activity = Arc::clone(&downstream.activity);
     let connection = Connection {
-        wire: Wire::new(stream, Arc::clone(&activity)),
+        wire: Wire::new(stream, Arc::clone(&activity), Rc::clone(&worker.spare)),
         heads: HeadReader::new(limits.header_bytes, limits.headers),
         most: (limits.header_bytes, limits.headers),
         downstream,

@@ -78,7 +78,8 @@ where
             let activity = streams.begin();
             let on_client = request.extensions_mut().remove::<OnUpgrade>().map(OnClient::Http2);
             let received = Received { request: Box::new(request.map(ClientBody::Http2)), on_client };
-            let answer = handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), received);
+            // Boxed here: a stream's task is copied several times until it stands where it stays, and this is most of it.
+            let answer = Box::pin(handle(Rc::clone(&downstream), Some(Arc::clone(&activity)), received));
             async move { Ok::<_, Infallible>(answer.await.map(|body| StreamBody::new(body, activity))) }
         }
     });
@@ -204,14 +205,18 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Streaming {
             let ended = poll_fn(|context| {
                 let Some(activity) = &activity else { return stream.as_mut().poll(context) };
                 activity.stay_registered(context.waker());
-                match stream.as_mut().poll(context) {
+                let polled = match stream.as_mut().poll(context) {
                     // Nobody takes what we send, or not fast enough for the limit of the whole: what is dropped here
                     // resets the stream.
                     Poll::Pending if matches!(activity.stall(), Some(Stall::Reader | Stall::Exchange)) => {
                         Poll::Ready(Ok(()))
                     }
                     polled => polled,
+                };
+                if polled.is_ready() {
+                    activity.leave(context.waker());
                 }
+                polled
             })
             .await;
             if let Err(message) = ended {

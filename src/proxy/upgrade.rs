@@ -88,13 +88,17 @@ async fn carry(
     let mut tunnel = pin!(tunnel);
     poll_fn(|context| {
         activity.register(context.waker());
-        match tunnel.as_mut().poll(context) {
+        let polled = match tunnel.as_mut().poll(context) {
             Poll::Pending if activity.stall() == Some(Stall::Tunnel) => {
                 activity.end(CloseReason::IdleTunnel);
                 Poll::Ready(())
             }
             polled => polled,
+        };
+        if polled.is_ready() {
+            activity.leave(context.waker());
         }
+        polled
     })
     .await;
 }

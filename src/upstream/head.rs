@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version}
 use http_body::Body;
 
 use crate::decide::cookies::write_without_ours;
-use crate::decide::headers::Lines;
+use crate::decide::headers::{Lines, header_name};
 
 /// Most header lines in a response head or trailer section. Generous: engines are ours, but one that goes mad
 /// must not take our memory with it.
@@ -143,7 +143,7 @@ pub fn read_response(bytes: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
         Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header lines")),
         Err(_) => return Err(Malformed("not a response head")),
     };
-    if has_bare_line_end(&bytes[..length]) {
+    if !ends_with_crlf(&bytes[..length], response.headers) && has_bare_line_end(&bytes[..length]) {
         return Err(BARE_LINE_END);
     }
     let code = response.code.ok_or(Malformed("no status"))?;
@@ -188,6 +188,21 @@ fn has_bare_line_end(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
 }
 
+/// Whether every line of a head ends in CRLF for certain, as far as that can be seen without going through all of it: the
+/// parser knows where its lines end.
+fn ends_with_crlf(head: &[u8], lines: &[httparse::Header<'_>]) -> bool {
+    let base = head.as_ptr() as usize;
+    let first = memchr::memchr(b'\n', head).and_then(|at| head.get(at.checked_sub(1)?));
+    first == Some(&b'\r')
+        && head.ends_with(b"\r\n\r\n")
+        && lines.iter().all(|line| {
+            // An empty value may lie anywhere.
+            let start = (line.value.as_ptr() as usize).wrapping_sub(base);
+            let behind = start.checked_add(line.value.len()).and_then(|end| head.get(end..));
+            !line.value.is_empty() && behind.is_some_and(|behind| behind.starts_with(b"\r\n"))
+        })
+}
+
 /// The lines that `keep` wants. Their values are slices of one copy of the head, so that the buffer it was read into
 /// can be used again at once.
 fn header_map(
@@ -199,7 +214,7 @@ fn header_map(
     let base = head.as_ptr() as usize;
     let mut headers = HeaderMap::with_capacity(lines.len());
     for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
+        let name = header_name(line.name.as_bytes()).map_err(|_| Malformed("bad header name"))?;
         if !keep(&name, line.value) {
             continue;
         }

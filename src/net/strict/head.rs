@@ -1,8 +1,9 @@
 //! Request heads (RFC 9112 2 to 6), read line by line as they come.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
+use crate::decide::headers::header_name;
 use crate::net::strict::fault::Fault;
 use crate::net::strict::line::{self, Field};
 
@@ -293,7 +294,7 @@ impl HeadReader {
         let mut headers = HeaderMap::with_capacity(self.spans.len());
         for span in &self.spans {
             // Both were judged already: these are the library's own words for it.
-            let name = HeaderName::from_bytes(&bytes[span.start..span.name_end]).map_err(|_| Fault::Name)?;
+            let name = header_name(&bytes[span.start..span.name_end]).map_err(|_| Fault::Name)?;
             let value = HeaderValue::from_maybe_shared(bytes.slice(span.value_start..span.value_end))
                 .map_err(|_| Fault::ControlByte)?;
             // More lines than a map can hold are more than a head may have.

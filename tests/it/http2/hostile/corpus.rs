@@ -246,7 +246,7 @@ fn floods() -> Vec<Sequence> {
         ),
         (
             "a flood of WINDOW_UPDATE",
-            frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(200_000),
+            frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(400_000),
             "goaway PROTOCOL_ERROR",
         ),
         ("an endless header block", endless, "goaway PROTOCOL_ERROR"),
