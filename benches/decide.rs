@@ -22,6 +22,7 @@ use cutover::decide::subject::{KeySource, SubjectKey};
 use cutover::decide::target::{Subjects, Target};
 use cutover::decide::ticket::{Sealer, SigningKey, Ticket};
 use cutover::decide::workflow::{Table, hash_of};
+use cutover::runtime::pool::{Pool, Wish};
 use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -214,6 +215,35 @@ fn learning_from_an_answer_with_the_okta_preset(bencher: Bencher<'_, '_>, path: 
 fn the_place_of_a_path_in_the_okta_preset(bencher: Bencher<'_, '_>, path: &str) {
     let scene = Scene::new(|_, _| String::new()).with_preset();
     bencher.bench_local(|| scene.rules.table.place(&Method::GET, black_box(path), None));
+}
+
+/// Which endpoint, by loads and verdicts; and, where a pin names one, whether it is of any use.
+#[divan::bench(args = [2, 1000])]
+fn picking_an_endpoint(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let (pool, ambient) = (pool(endpoints), Ambient::system());
+    bencher.bench_local(|| {
+        black_box(&pool).pick(Wish { number: ambient.roll(), tried: &[], may_try_out: true })
+    });
+}
+
+#[divan::bench(args = [2, 1000])]
+fn finding_the_endpoint_of_a_pin(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let pool = pool(endpoints);
+    let hash = pool.endpoints[endpoints / 2].hash;
+    bencher.bench_local(|| black_box(&pool).keeper(black_box(hash), true));
+}
+
+/// One classic pool with so many endpoints.
+fn pool(endpoints: usize) -> Pool {
+    let urls: Vec<String> =
+        (0..endpoints).map(|at| format!("'http://10.0.{}.{}:80'", at / 250, at % 250)).collect();
+    let text = format!(
+        "[[listeners]]\nbind = '127.0.0.1:0'\n[apps.portal]\nclassic.endpoints = [{}]\n\
+         identity.endpoints = ['http://127.0.0.1:2']\n",
+        urls.join(", ")
+    );
+    let loaded = parse(&text, "bench.toml", &NamedFiles::default()).expect("a configuration");
+    Pool::build(&loaded.config.apps[0].classic, |_| None)
 }
 
 #[divan::bench]

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle, available_parallelism};
 use std::time::Duration;
 
-use tokio::runtime::Builder as RuntimeBuilder;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::admin::{self, AdminState};
 use crate::ambient::{Ahead, Ambient, fresh_key, unix_seconds};
 use crate::config;
+use crate::control::probes;
 use crate::control::reload::Reloader;
 use crate::control::stages::StageWatch;
 use crate::control::watch::{watch_files, watch_hangups};
@@ -81,7 +82,7 @@ pub struct App {
     loads: Arc<Loads>,
     control: Control,
     access: Arc<AccessLog>,
-    /// Ends the admin and the control thread when it is dropped.
+    /// Ends the admin, the control and the probing thread when it is dropped.
     stop: Vec<oneshot::Sender<()>>,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -174,6 +175,7 @@ impl App {
             started: Ambient::system().moment(),
             workers,
         };
+        let probes = Arc::<Notify>::default();
         let reloader = Reloader {
             path: path.to_owned(),
             files: loaded.files.clone(),
@@ -189,13 +191,17 @@ impl App {
             access: Arc::clone(&access),
             control: control.clone(),
             stages,
+            probes: Arc::clone(&probes),
         };
         let (stop_control, control_stopped) = oneshot::channel();
         let (stop_admin, admin_stopped) = oneshot::channel();
+        let (stop_probes, probes_stopped) = oneshot::channel();
         threads.push(spawn_control(reloader, commands, control.clone(), control_stopped)?);
+        let (live_of_probes, counted) = (live.clone(), Arc::clone(&metrics));
+        threads.push(spawn_probes(live_of_probes, counted, probes, ahead.clone(), probes_stopped)?);
         threads.push(spawn_admin(state, admin_listener, admin_doors, admin_stopped)?);
         ProxyStarted { listeners: &listeners, admin, workers }.tell();
-        let stop = vec![stop_control, stop_admin];
+        let stop = vec![stop_control, stop_admin, stop_probes];
         Ok(Self { listeners, admin, live, drain, loads, control, access, stop, threads })
     }
 
@@ -300,6 +306,26 @@ fn spawn_control(
         })
     };
     Builder::new().name("cutover-control".to_owned()).spawn(run).map_err(StartError::Thread)
+}
+
+fn spawn_probes(
+    live: Live,
+    metrics: Arc<Metrics>,
+    changed: Arc<Notify>,
+    ahead: Ahead,
+    stopped: oneshot::Receiver<()>,
+) -> Result<JoinHandle<io::Result<()>>, StartError> {
+    let run = move || {
+        let runtime =
+            RuntimeBuilder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        runtime.block_on(async {
+            tokio::select! {
+                () = probes::run(live, metrics, changed, ahead) => Ok(()),
+                _ = stopped => Ok(()),
+            }
+        })
+    };
+    Builder::new().name("cutover-probes".to_owned()).spawn(run).map_err(StartError::Thread)
 }
 
 fn spawn_admin(

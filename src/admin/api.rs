@@ -20,7 +20,7 @@ use tower::util::BoxCloneService;
 use crate::admin::explain::{ExplainError, explain};
 use crate::admin::refusal::Refusal;
 use crate::admin::views::{ConfigView, ExplainQuery, LookView, ReadyView, StatusView};
-use crate::admin::{AdminState, auth, evacuate};
+use crate::admin::{AdminState, auth, endpoints, evacuate};
 use crate::ambient::Ambient;
 use crate::control::Outcome;
 use crate::telemetry::events::Origin;
@@ -73,6 +73,7 @@ fn routes(door: Door) -> Router {
     let writes = Router::new()
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/apps/{app}/evacuate", post(evacuate::order))
+        .route("/api/v1/apps/{app}/{engine}/endpoints/{verb}", post(endpoints::set))
         .route_layer(from_fn_with_state(door.clone(), auth::writes));
     probes
         .merge(reads)
@@ -132,7 +133,7 @@ async fn reload(State(state): State<Arc<AdminState>>) -> Result<Response, Refusa
 
 async fn no_such_path(uri: Uri) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()))
-        .hint("there are /healthz, /readyz, /metrics, and /api/v1/ with status, config, explain, reload and apps/{app}/evacuate")
+        .hint("there are /healthz, /readyz, /metrics, and /api/v1/ with status, config, explain, reload, apps/{app}/evacuate and apps/{app}/{engine}/endpoints/ with enable, drain, disable")
 }
 
 async fn no_such_method(method: http::Method, uri: Uri) -> Refusal {

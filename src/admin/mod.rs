@@ -10,6 +10,7 @@ pub mod views;
 
 mod api;
 mod auth;
+mod endpoints;
 mod evacuate;
 mod listening;
 mod refusal;

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use crate::admin::views::{
-    AppView, ByEngine, ConfigurationView, ListenerView, LookView, OrderView, PoolView, StageView, StatusView,
-    WarningView,
+    AppView, ByEngine, ConfigurationView, EndpointView, ListenerView, LookView, OrderView, PoolView,
+    StageView, StatusView, WarningView,
 };
 use crate::ambient::unix_seconds;
 use crate::cli::render::{self, Failure, count, indent, span};
@@ -202,14 +202,14 @@ fn app(app: &AppView) -> String {
     if !targets.is_empty() {
         head.push_str(&format!("; targets {}", targets.join(", ")));
     }
-    let mut rows = vec![["ENGINE", "ENDPOINT", "WEIGHT", "IN FLIGHT"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["ENGINE", "ENDPOINT", "WEIGHT", "IN FLIGHT", "STATE"].map(str::to_owned).to_vec()];
     let ByEngine { classic, identity } = engines;
     for (engine, PoolView { endpoints }) in [("classic", classic), ("identity", identity)] {
         if endpoints.is_empty() {
             rows.push([engine, "none"].map(str::to_owned).to_vec());
         }
         for endpoint in endpoints {
-            let numbers = [endpoint.weight.to_string(), endpoint.in_flight.to_string()];
+            let numbers = [endpoint.weight.to_string(), endpoint.in_flight.to_string(), state(endpoint)];
             rows.push([engine.to_owned(), endpoint.url.clone()].into_iter().chain(numbers).collect());
         }
     }
@@ -224,6 +224,17 @@ fn app(app: &AppView) -> String {
         text.push_str(&format!("\n  warning: {message}\n    hint: {hint}"));
     }
     text
+}
+
+/// How an endpoint stands, and why, where requests do not go there.
+fn state(endpoint: &EndpointView) -> String {
+    let EndpointView { verdict, duty, why, .. } = endpoint;
+    let told = match (verdict.as_str(), duty.as_str()) {
+        (verdict, "enabled") => verdict.to_owned(),
+        ("ready", duty) => duty.to_owned(),
+        (verdict, duty) => format!("{duty}, {verdict}"),
+    };
+    if why.is_empty() { told } else { format!("{told}: {why}") }
 }
 
 /// What is in force, and what comes next.

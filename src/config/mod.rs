@@ -19,6 +19,7 @@ mod problems;
 mod preset;
 mod raw;
 mod raw_flow;
+mod raw_pool;
 mod reader;
 pub mod secret;
 pub mod source;

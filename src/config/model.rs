@@ -18,9 +18,12 @@ use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::Order;
+use crate::decide::health::{Ejection, Thresholds};
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
+use crate::decide::retry::Retries;
 use crate::decide::stage::Schedule;
+use crate::decide::status::Statuses;
 use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
 use crate::decide::ticket::SigningKey;
@@ -326,8 +329,31 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// How many connections an endpoint may cost.
     pub connections: Connections,
+    /// How endpoints are probed; `None`: they are not.
+    pub health: Option<Probing>,
+    /// When requests that fail keep an endpoint away.
+    pub ejection: Ejection,
+    /// How often requests may be sent once more.
+    pub retries: Retries,
     /// Whether the endpoints are spoken to in HTTP/2, by prior knowledge (RFC 9113 3.3).
     pub http2: bool,
+}
+
+/// How endpoints are probed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Probing {
+    /// What is asked for, with its query: origin-form (RFC 9112 3.2.1).
+    pub path: String,
+    /// From the end of a probe to the next, a tenth more or less.
+    pub interval: Duration,
+    /// How long a whole probe may take.
+    pub timeout: Duration,
+    /// How many in a row make a verdict.
+    pub thresholds: Thresholds,
+    /// Statuses of which an answer must have one.
+    pub status: Statuses,
+    /// What the body must hold; `None`: anything.
+    pub body: Option<String>,
 }
 
 /// One upstream address as the operator wrote it.

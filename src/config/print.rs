@@ -10,7 +10,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use crate::config::certificate::Certificate;
 use crate::config::model::{
-    AccessLog, Admin, App, ClientCa, Config, Connections, Limits, Listener, Log, Pool, SubjectList,
+    AccessLog, Admin, App, ClientCa, Config, Connections, Limits, Listener, Log, Pool, Probing, SubjectList,
     TicketLifetime, TicketSettings, Timeouts, Tls,
 };
 use crate::config::print_flow;
@@ -18,6 +18,8 @@ use crate::config::units::{write_duration, write_percent, write_size};
 use crate::config::validate::NO_FILES;
 use crate::decide::bucket::Share;
 use crate::decide::evacuate::Order;
+use crate::decide::health::{Ejection, Thresholds};
+use crate::decide::retry::Retries;
 use crate::decide::target::Target;
 
 /// Writes a configuration with every default filled in.
@@ -208,7 +210,7 @@ pub(super) fn percent(share: Share) -> Value {
 }
 
 fn pool(pool: &Pool) -> Table {
-    let Pool { endpoints, balance, timeouts, connections, http2 } = pool;
+    let Pool { endpoints, balance, timeouts, connections, health, ejection, retries, http2 } = pool;
     let Timeouts { connect, response, idle } = timeouts;
     let mut table = Table::new();
     let list: Array = endpoints
@@ -237,6 +239,33 @@ fn pool(pool: &Pool) -> Table {
         ("max", Value::from(max.get() as i64)),
         ("queue", Value::from(*queue as i64)),
         ("queue_timeout", Value::from(write_duration(*queue_timeout))),
+    ]));
+    if let Some(Probing { path, interval, timeout, thresholds, status, body }) = health {
+        let Thresholds { healthy, unhealthy } = thresholds;
+        let mut line = InlineTable::from_iter([
+            ("path", Value::from(path.as_str())),
+            ("interval", Value::from(write_duration(*interval))),
+            ("timeout", Value::from(write_duration(*timeout))),
+            ("healthy", Value::from(i64::from(healthy.get()))),
+            ("unhealthy", Value::from(i64::from(unhealthy.get()))),
+            ("status", Value::from(status.to_string())),
+        ]);
+        if let Some(body) = body {
+            line.insert("body", Value::from(body.as_str()));
+        }
+        table["health"] = value(line);
+    }
+    let Ejection { failures, base, max_ejected, status } = ejection;
+    table["ejection"] = value(InlineTable::from_iter([
+        ("failures", Value::from(failures.map_or(0, |failures| i64::from(failures.get())))),
+        ("base", Value::from(write_duration(*base))),
+        ("max_ejected", Value::from(max_ejected.to_string())),
+        ("status", Value::from(status.to_string())),
+    ]));
+    let Retries { attempts, budget } = retries;
+    table["retries"] = value(InlineTable::from_iter([
+        ("attempts", Value::from(i64::from(*attempts))),
+        ("budget", Value::from(budget.to_string())),
     ]));
     table["http2"] = value(*http2);
     table

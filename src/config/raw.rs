@@ -7,9 +7,10 @@ use toml::de::DeTable;
 
 use crate::config::problems::{At, Problems};
 use crate::config::raw_flow::{self, RawOrder, RawSession, RawStage, RawWorkflow};
+use crate::config::raw_pool::{self, RawPool};
 use crate::config::reader::{List, TableReader, Written};
 
-const DURATION: &str = "a duration such as \"30s\"";
+pub(super) const DURATION: &str = "a duration such as \"30s\"";
 const SIZE: &str = "a size such as \"32KiB\"";
 const PATH: &str = "the path of a file";
 
@@ -124,36 +125,6 @@ pub(super) struct RawApp {
     pub(super) classic: Option<RawPool>,
     pub(super) identity: Option<RawPool>,
     pub(super) targets: Option<List<RawTarget>>,
-}
-
-/// `[apps.NAME.classic]` and `[apps.NAME.identity]`
-pub(super) struct RawPool {
-    pub(super) endpoints: Option<List<RawEndpoint>>,
-    pub(super) balance: Text,
-    pub(super) timeouts: RawTimeouts,
-    pub(super) connections: RawConnections,
-    pub(super) http2: Option<Written<bool>>,
-}
-
-/// An item of `endpoints`: a string, or a table for a weight.
-pub(super) struct RawEndpoint {
-    pub(super) url: Text,
-    pub(super) weight: Integer,
-}
-
-/// `timeouts` of a pool
-pub(super) struct RawTimeouts {
-    pub(super) connect: Text,
-    pub(super) response: Text,
-    pub(super) idle: Text,
-}
-
-/// `connections` of a pool
-pub(super) struct RawConnections {
-    pub(super) idle: Integer,
-    pub(super) max: Integer,
-    pub(super) queue: Integer,
-    pub(super) queue_timeout: Text,
 }
 
 /// `[[apps.NAME.targets]]`
@@ -345,67 +316,11 @@ fn app(name: Written<String>, mut reader: TableReader<'_>) -> RawApp {
         evacuate: reader
             .tables("evacuate", "write [{ engine = \"identity\", at = 2026-12-03T10:00:00Z }]")
             .map(|list| list.map(raw_flow::order)),
-        classic: reader.table("classic").map(pool),
-        identity: reader.table("identity").map(pool),
+        classic: reader.table("classic").map(raw_pool::pool),
+        identity: reader.table("identity").map(raw_pool::pool),
         targets: reader
             .tables("targets", "write [[apps.NAME.targets]], in double brackets")
             .map(|targets| targets.map(target)),
-    };
-    reader.finish();
-    raw
-}
-
-fn pool(mut reader: TableReader<'_>) -> RawPool {
-    reader.require("endpoints", "add endpoints = [\"http://host:port\"]");
-    let raw = RawPool {
-        endpoints: reader
-            .texts_or_tables("endpoints", "an array such as [\"http://10.0.0.11:8080\"]")
-            .map(|endpoints| endpoints.map(endpoint)),
-        balance: reader.text("balance", "\"least-request\" or \"round-robin\""),
-        timeouts: timeouts(reader.table("timeouts")),
-        connections: connections(reader.table("connections")),
-        http2: reader.flag("http2"),
-    };
-    reader.finish();
-    raw
-}
-
-fn endpoint(item: Result<TableReader<'_>, Written<String>>) -> RawEndpoint {
-    let mut reader = match item {
-        Ok(reader) => reader,
-        Err(url) => return RawEndpoint { url: Some(url), weight: None },
-    };
-    reader.require("url", "write { url = \"http://host:port\", weight = 2 }");
-    let raw = RawEndpoint {
-        url: reader.text("url", "an address such as \"http://10.0.0.11:8080\""),
-        weight: reader.integer("weight"),
-    };
-    reader.finish();
-    raw
-}
-
-fn timeouts(reader: Option<TableReader<'_>>) -> RawTimeouts {
-    let Some(mut reader) = reader else {
-        return RawTimeouts { connect: None, response: None, idle: None };
-    };
-    let raw = RawTimeouts {
-        connect: reader.quantity("connect", DURATION),
-        response: reader.quantity("response", DURATION),
-        idle: reader.quantity("idle", DURATION),
-    };
-    reader.finish();
-    raw
-}
-
-fn connections(reader: Option<TableReader<'_>>) -> RawConnections {
-    let Some(mut reader) = reader else {
-        return RawConnections { idle: None, max: None, queue: None, queue_timeout: None };
-    };
-    let raw = RawConnections {
-        idle: reader.integer("idle"),
-        max: reader.integer("max"),
-        queue: reader.integer("queue"),
-        queue_timeout: reader.quantity("queue_timeout", DURATION),
     };
     reader.finish();
     raw

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::telemetry::events::Origin;
 
 pub mod evacuate;
+pub mod probes;
 pub mod reload;
 pub mod stages;
 pub mod watch;

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::ambient::{unix_seconds, unix_time};
 use crate::config::diff;
@@ -56,6 +56,8 @@ pub struct Reloader {
     pub control: Control,
     /// Files to watch, whether or not the newest look liked them.
     pub files: Vec<PathBuf>,
+    /// Notified when another generation says who is probed.
+    pub probes: Arc<Notify>,
     /// The stages that lie ahead in the configuration that runs.
     pub stages: StageWatch,
 }
@@ -163,6 +165,7 @@ impl Reloader {
         self.stages.follow(&config, now);
         self.metrics.take_up(&config);
         self.live.replace(Arc::new(next));
+        self.probes.notify_one();
         let (opened, closed) = self.doors.settle(doors);
         if let Some(listener) = admin {
             let _ = self.admin_door.send(listener);

@@ -1,6 +1,7 @@
-//! Picks one endpoint of a pool: from loads, weights and one roll, an index.
+//! Picks one endpoint of a pool: from fitness, loads, weights and one roll, an index.
 //!
-//! Pure: whoever calls holds the sockets and the counters.
+//! Pure: whoever calls holds the sockets and the counters. A pick costs the same in a pool of a thousand as in one of
+//! two; only where draws keep missing, because hardly anybody is fit, is the pool walked through.
 
 /// How a pool spreads requests over its endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,20 +23,59 @@ impl Balance {
     }
 }
 
+/// Whether an endpoint may be picked, and how gladly.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fitness {
+    /// As its weight says.
+    Full,
+    /// It came back lately: so many 65536ths of what its weight says.
+    Growing(u16),
+    /// One request may find out whether it is well again.
+    Trial,
+    /// Only when nobody else is left.
+    Reserve,
+    /// Likewise, except for those who are pinned to it.
+    Draining,
+    /// Never.
+    Barred,
+}
+
+/// The endpoints of a pool, as picking sees them.
+pub trait Candidates {
+    /// How fit the endpoint at this place is.
+    fn fitness(&self, at: usize) -> Fitness;
+    /// Its requests in flight.
+    fn load(&self, at: usize) -> usize;
+    /// Takes the trial that its fitness offers; `false` when another request was faster.
+    fn try_out(&self, at: usize) -> bool;
+}
+
 /// The weights of a pool's endpoints, prepared for picking.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// Running sums: endpoint `i` owns the tickets from `sums[i - 1]` up to `sums[i]`.
-    sums: Vec<u64>,
     weights: Vec<u32>,
+    /// A column for each endpoint, all of them equally likely (Walker's alias method, as Vose builds it).
+    columns: Vec<Column>,
     /// The order of a full round: smooth weighted round-robin spreads a heavy endpoint's turns over the round
     /// instead of serving them in a row.
     round: Vec<u32>,
 }
 
+/// The lower part of a column belongs to its own endpoint, the rest to another.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    /// How high the own part is, of 2³².
+    own: u64,
+    other: u32,
+}
+
 /// The longest round that is written down. 1,000 endpoints with weights up to 100 fit; beyond it turns are
 /// drawn by weight from the turn number, which is as fair over time.
 const LONGEST_ROUND: u64 = 100_000;
+
+/// So often are two endpoints drawn before the pool is walked through. Where half of them are fit, one walk in 65,536
+/// picks remains.
+const DRAWS: u32 = 8;
 
 impl Weights {
     /// `None` without endpoints or with a weight of 0 (configuration refuses both earlier).
@@ -43,58 +83,129 @@ impl Weights {
         if weights.is_empty() || weights.contains(&0) {
             return None;
         }
-        let sums: Vec<u64> = weights
-            .iter()
-            .scan(0u64, |sum, weight| {
-                *sum += u64::from(*weight);
-                Some(*sum)
-            })
-            .collect();
+        let columns = columns(&weights);
         let round = smooth_round(&weights);
-        Some(Self { sums, weights, round })
+        Some(Self { weights, columns, round })
     }
 
-    fn total(&self) -> u64 {
-        self.sums.last().copied().unwrap_or(0)
-    }
-
-    /// The endpoint that owns the place `roll` points at.
+    /// The endpoint at which `roll` points.
     fn draw(&self, roll: u32) -> usize {
-        let ticket = (u64::from(roll) * self.total()) >> 32;
-        self.sums.partition_point(|sum| *sum <= ticket)
+        let place = u64::from(roll) * self.columns.len() as u64;
+        let at = (place >> 32) as usize;
+        let Column { own, other } = self.columns[at];
+        if place & 0xFFFF_FFFF < own { at } else { other as usize }
     }
 
-    /// Least-request: the less loaded of two draws. `load` gives an endpoint's requests in flight;
-    /// `excluded` is an endpoint that must not be picked again (the one that just failed) unless it is alone.
-    pub fn least_request(&self, roll: u64, excluded: Option<usize>, load: impl Fn(usize) -> usize) -> usize {
+    /// Least-request: the less loaded of two draws. `tried` are those that have failed this request. `None` when nobody
+    /// may be asked.
+    pub fn least_request(&self, roll: u64, tried: &[usize], among: &impl Candidates) -> Option<usize> {
         if self.weights.len() == 1 {
-            return 0;
+            return self.walk(0, tried, among);
         }
-        // The two halves of one roll are independent of each other.
-        let first = self.avoid(self.draw(roll as u32), excluded);
-        let second = self.avoid(self.draw((roll >> 32) as u32), excluded);
-        // Cross-multiplied, so that the comparison of load per weight stays in integers. One is added to each
-        // load: the request itself, without which every weight would tie on an idle pool.
-        let cost = |mine: usize, other: usize| (load(mine) as u64 + 1) * u64::from(self.weights[other]);
-        if cost(second, first) < cost(first, second) { second } else { first }
+        let mut roll = roll;
+        for _ in 0..DRAWS {
+            // The two halves of one roll are independent of each other.
+            let (first, second) = (self.draw(roll as u32), self.draw((roll >> 32) as u32));
+            let mixed = mix(roll);
+            match (
+                takes(first, mixed as u16, tried, among),
+                takes(second, (mixed >> 16) as u16, tried, among),
+            ) {
+                (Takes::Trial, _) if among.try_out(first) => return Some(first),
+                (_, Takes::Trial) if among.try_out(second) => return Some(second),
+                (Takes::Yes, Takes::Yes) => {
+                    // Cross-multiplied, so that the comparison of load per weight stays in integers. One is added to
+                    // each load: the request itself, without which every weight would tie on an idle pool.
+                    let cost = |mine: usize, other: usize| {
+                        (among.load(mine) as u64 + 1) * u64::from(self.weights[other])
+                    };
+                    return Some(if cost(second, first) < cost(first, second) { second } else { first });
+                }
+                (Takes::Yes, _) => return Some(first),
+                (_, Takes::Yes) => return Some(second),
+                (_, _) => roll = mixed,
+            }
+        }
+        self.walk(self.draw(roll as u32), tried, among)
     }
 
-    /// Round-robin: the endpoint whose turn number `turn` is.
-    pub fn round_robin(&self, turn: u64, excluded: Option<usize>) -> usize {
-        let picked = if self.round.is_empty() {
-            // SplitMix64's finaliser spreads consecutive turns over the whole range.
-            let mut mixed = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            self.draw((mixed >> 32) as u32)
+    /// Round-robin: the endpoint whose turn number `turn` is. Turns of those that are not fit are spread over the others.
+    pub fn round_robin(&self, turn: u64, tried: &[usize], among: &impl Candidates) -> Option<usize> {
+        let mut roll = mix(turn);
+        let mut picked = if self.round.is_empty() {
+            self.draw((roll >> 32) as u32)
         } else {
             self.round[(turn % self.round.len() as u64) as usize] as usize
         };
-        self.avoid(picked, excluded)
+        for _ in 0..DRAWS {
+            match takes(picked, roll as u16, tried, among) {
+                Takes::Yes => return Some(picked),
+                Takes::Trial if among.try_out(picked) => return Some(picked),
+                Takes::Trial | Takes::No => {}
+            }
+            roll = mix(roll);
+            picked = self.draw((roll >> 32) as u32);
+        }
+        self.walk(picked, tried, among)
     }
 
-    fn avoid(&self, picked: usize, excluded: Option<usize>) -> usize {
-        if excluded == Some(picked) { (picked + 1) % self.weights.len() } else { picked }
+    /// The first of all, from this one on, that is fit; else the first that may be asked at all.
+    fn walk(&self, from: usize, tried: &[usize], among: &impl Candidates) -> Option<usize> {
+        let mut reserve = None;
+        for at in (from..self.weights.len()).chain(0..from).filter(|at| !tried.contains(at)) {
+            match among.fitness(at) {
+                Fitness::Full | Fitness::Growing(_) => return Some(at),
+                Fitness::Trial if among.try_out(at) => return Some(at),
+                Fitness::Trial | Fitness::Reserve | Fitness::Draining => {
+                    reserve.get_or_insert(at);
+                }
+                Fitness::Barred => {}
+            }
+        }
+        reserve
     }
+}
+
+/// Whether a draw counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Takes {
+    Yes,
+    Trial,
+    No,
+}
+
+fn takes(at: usize, coin: u16, tried: &[usize], among: &impl Candidates) -> Takes {
+    match among.fitness(at) {
+        _ if tried.contains(&at) => Takes::No,
+        Fitness::Full => Takes::Yes,
+        Fitness::Growing(part) if coin < part => Takes::Yes,
+        Fitness::Trial => Takes::Trial,
+        Fitness::Growing(_) | Fitness::Reserve | Fitness::Draining | Fitness::Barred => Takes::No,
+    }
+}
+
+/// SplitMix64's finaliser: spreads consecutive numbers over the whole range.
+fn mix(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+/// Fills each column that is too low for its endpoint alone with the surplus of one that is too high.
+fn columns(weights: &[u32]) -> Vec<Column> {
+    let count = weights.len() as u128;
+    let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+    let mut left: Vec<u128> = weights.iter().map(|weight| u128::from(*weight) * count).collect();
+    let whole = Column { own: 1 << 32, other: 0 };
+    let mut columns = vec![whole; weights.len()];
+    let (mut low, mut high): (Vec<usize>, Vec<usize>) = (0..weights.len()).partition(|at| left[*at] < total);
+    while let (Some(small), Some(large)) = (low.pop(), high.pop()) {
+        columns[small] = Column { own: ((left[small] << 32) / total) as u64, other: large as u32 };
+        left[large] -= total - left[small];
+        if left[large] < total { low.push(large) } else { high.push(large) }
+    }
+    columns
 }
 
 /// Smooth weighted round-robin: every turn each endpoint gains its weight, the richest serves and pays the
@@ -135,61 +246,4 @@ fn greatest_common_divisor(mut left: u32, mut right: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn turns(weights: &[u32], count: u64) -> Vec<usize> {
-        let weights = Weights::new(weights.to_vec()).expect("weights above 0");
-        (0..count).map(|turn| weights.round_robin(turn, None)).collect()
-    }
-
-    #[test]
-    fn round_robin_spreads_a_heavy_endpoint_over_the_round() {
-        assert_eq!(turns(&[1, 1, 1], 6), [0, 1, 2, 0, 1, 2]);
-        assert_eq!(turns(&[5, 1, 1], 7), [0, 0, 1, 0, 2, 0, 0]);
-        assert_eq!(turns(&[200, 100], 3), [0, 1, 0], "weights are reduced before the round is written");
-    }
-
-    #[test]
-    fn a_round_too_long_to_write_down_is_still_fair() {
-        let picked = turns(&[1_000_000, 3_000_001], 40_000);
-        let heavy = picked.iter().filter(|index| **index == 1).count();
-        assert!((29_600..30_400).contains(&heavy), "{heavy} of 40000 turns at weight 3 of 4");
-    }
-
-    #[test]
-    fn least_request_takes_the_less_loaded_of_two_by_weight() {
-        let weights = Weights::new(vec![1, 2]).expect("weights above 0");
-        let both_drawn = (u64::from(u32::MAX)) << 32; // first draw 0, second draw the last endpoint
-        assert_eq!(weights.least_request(both_drawn, None, |index| [0, 0][index]), 1, "idle: the heavier");
-        assert_eq!(
-            weights.least_request(both_drawn, None, |index| [1, 3][index]),
-            0,
-            "4/2 ties 2/1: the first drawn"
-        );
-        assert_eq!(weights.least_request(both_drawn, None, |index| [1, 5][index]), 0);
-    }
-
-    #[test]
-    fn an_excluded_endpoint_is_picked_only_when_it_is_alone() {
-        let pair = Weights::new(vec![1, 1]).expect("weights above 0");
-        for roll in [0, u64::MAX, 0x8000_0000_0000_0000, 0x0000_0000_8000_0000] {
-            assert_eq!(pair.least_request(roll, Some(0), |_| 0), 1);
-            assert_eq!(pair.round_robin(roll, Some(1)), 0);
-        }
-        let alone = Weights::new(vec![3]).expect("weights above 0");
-        assert_eq!(alone.least_request(7, Some(0), |_| 0), 0);
-        assert_eq!(alone.round_robin(7, Some(0)), 0);
-    }
-
-    #[test]
-    fn draws_follow_the_weights() {
-        let weights = Weights::new(vec![1, 3]).expect("weights above 0");
-        assert_eq!(weights.draw(0), 0);
-        assert_eq!(weights.draw((1 << 30) - 1), 0);
-        assert_eq!(weights.draw(1 << 30), 1);
-        assert_eq!(weights.draw(u32::MAX), 1);
-        assert!(Weights::new(vec![]).is_none());
-        assert!(Weights::new(vec![1, 0]).is_none());
-    }
-}
+mod tests;

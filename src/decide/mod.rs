@@ -32,5 +32,7 @@ pub mod anew;
 pub mod host;
 pub mod headers;
 pub mod redact;
+pub mod status;
 pub mod balance;
+pub mod health;
 pub mod retry;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::ambient::{Ahead, Ambient};
 use crate::decide::engine::Engine;
 use crate::decide::recall::Recall;
+use crate::decide::retry::Budget;
 use crate::net::activity::{Activity, CoarseClock};
 use crate::net::crowd::Crowd;
 use crate::net::drain::Drain;
@@ -84,7 +85,9 @@ pub struct AppView {
     /// This worker's endpoints by [`Engine::index`], in the order of the pool.
     pub endpoints: [Vec<Rc<WorkerEndpoint>>; 2],
     /// Turns taken in round-robin pools.
-    pub turns: [std::cell::Cell<u64>; 2],
+    pub turns: [Cell<u64>; 2],
+    /// What is left for extra tries at each engine; carried over.
+    pub budgets: Rc<[Cell<Budget>; 2]>,
 }
 
 impl WorkerContext {
@@ -164,6 +167,9 @@ impl WorkerContext {
             for engine in Engine::BOTH {
                 for endpoint in &app_view.endpoints[engine.index()] {
                     endpoint.sweep(&app.pool(engine).timeouts, now);
+                    if let Some(turn) = endpoint.shared.standing.pass(|| self.ambient.moment()) {
+                        turn.tell(endpoint.metrics.shared());
+                    }
                 }
             }
         }
@@ -204,6 +210,12 @@ impl View {
         for endpoint in previous.iter().flat_map(|view| &view.apps).flat_map(|app| &app.endpoints).flatten() {
             known.insert(Arc::as_ptr(&endpoint.shared), Rc::clone(endpoint));
         }
+        let budgets = |name: &str| {
+            let previous = previous?;
+            let at = previous.snapshot.apps.iter().position(|app| app.name == name)?;
+            Some(Rc::clone(&previous.apps[at].budgets))
+        };
+        let fresh = || Rc::new([(); 2].map(|()| Cell::new(Budget::new(ambient.recent()))));
         let apps = snapshot
             .apps
             .iter()
@@ -214,7 +226,8 @@ impl View {
                 let endpoints = [endpoints(Engine::Classic), endpoints(Engine::Identity)];
                 let workflows = app.rules.table.workflows().iter();
                 let workflows = workflows.map(|workflow| app_metrics.workflow(&workflow.name)).collect();
-                AppView { metrics: app_metrics, workflows, endpoints, turns: Default::default() }
+                let budgets = budgets(&app.name).unwrap_or_else(fresh);
+                AppView { metrics: app_metrics, workflows, endpoints, turns: Default::default(), budgets }
             })
             .collect();
         for retired in known.into_values() {

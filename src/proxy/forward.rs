@@ -22,6 +22,7 @@ use crate::proxy::context::{View, WorkerContext};
 use crate::proxy::error::{ProxyError, failure_of};
 use crate::proxy::record::Record;
 use crate::proxy::restart::{self, Next};
+use crate::runtime::pool::Wish;
 use crate::telemetry::events::{Chain, UpstreamFailed};
 use crate::telemetry::kinds::RetryOutcome;
 use crate::upstream::answer::Answer;
@@ -29,6 +30,7 @@ use crate::upstream::client::Failed;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::head::RequestHead;
 use crate::upstream::pool::WorkerEndpoint;
+use crate::upstream::standing::Turn;
 
 /// What forwarding needs to know of a request.
 pub struct Exchange<'a> {
@@ -208,19 +210,23 @@ async fn attempts(
     mut body: RequestBody,
     record: &mut Record,
 ) -> Result<Result<Box<Response<Answer<RequestBody>>>, Box<Attempt>>, ProxyError> {
-    let app = &exchange.view.snapshot.apps[exchange.app];
+    let pool = exchange.view.snapshot.apps[exchange.app].pool(engine);
+    let timeouts = &pool.timeouts;
     let metrics = &exchange.view.apps[exchange.app].metrics;
+    let budget = &exchange.view.apps[exchange.app].budgets[engine.index()];
+    let mut account = budget.get();
+    account.earn(exchange.worker.ambient.recent());
+    budget.set(account);
     let has_body = !body.is_end_stream();
-    let mut failed_at = None;
+    let mut tried = Vec::new();
     let mut tries = 0;
     let mut spared = 0;
     let mut fresh = false;
     loop {
-        let Some((at, endpoint)) = pick(exchange, engine, failed_at) else {
+        let Some((at, endpoint)) = pick(exchange, engine, &tried) else {
             return Ok(Err(Attempt::failed(UpstreamError::NoEndpoint, Some(body))));
         };
         tries += 1;
-        let timeouts = &app.pool(engine).timeouts;
         record.asks(endpoint, endpoint.shared.begin(), tries);
         let attempt = pin!(attempt(exchange, head, engine, endpoint, body, fresh));
         let failed = match in_time(exchange, timeouts, endpoint, attempt).await? {
@@ -233,7 +239,8 @@ async fn attempts(
                     note_failure(exchange, endpoint, &error);
                     return Ok(Err(Attempt::failed(error, None)));
                 }
-                endpoint.shared.answered();
+                let now = || exchange.worker.ambient.moment();
+                tell(endpoint, pool.answered(at, response.status(), now));
                 record.answered();
                 return Ok(Ok(response));
             }
@@ -254,8 +261,12 @@ async fn attempts(
             continue;
         }
         note_failure(exchange, endpoint, &failed.error);
-        if restart::is_unreachable(&failed.error) {
-            endpoint.shared.refused(exchange.worker.ambient.moment().wall);
+        if let Some(kind) = failure_of(&failed.error).filter(|kind| kind.is_the_endpoints()) {
+            let now = exchange.worker.ambient.moment();
+            if restart::is_unreachable(&failed.error) {
+                endpoint.shared.refused(now.wall);
+            }
+            tell(endpoint, pool.failed(at, kind.as_str(), now));
         }
         if tries > 1 {
             metrics.record_retry(engine, RetryOutcome::Failure);
@@ -265,18 +276,24 @@ async fn attempts(
         let not_looked_at =
             matches!(failed.error, UpstreamError::ClosedEarly { progress: Progress::NothingWritten, .. });
         let is_there = failed.was_pooled || not_looked_at;
-        let elsewhere = is_there || app.pool(engine).endpoints.len() > 1;
-        let again = elsewhere && may_repeat(progress, &head.method, has_body, exchange.once, tries);
+        tried.push(at);
+        let elsewhere = pool.has_another(&tried);
+        if is_there && !elsewhere {
+            tried.clear();
+        }
+        let may = may_repeat(progress, &head.method, has_body, exchange.once, pool.retries, tries);
+        // A body of nothing is as good as new.
+        let is_whole = failed.body.is_some() || !has_body;
+        let wanted = (is_there || elsewhere) && may && is_whole;
+        let mut account = budget.get();
+        let again = wanted && account.spend(pool.retries);
+        budget.set(account);
+        if wanted && !again {
+            metrics.record_retry(engine, RetryOutcome::Exhausted);
+        }
         match failed.body {
-            Some(untouched) if again => {
-                failed_at = Some(at);
-                body = untouched;
-            }
-            // A body of nothing is as good as new.
-            None if again && !has_body => {
-                failed_at = Some(at);
-                body = RequestBody::none();
-            }
+            Some(untouched) if again => body = untouched,
+            None if again => body = RequestBody::none(),
             untouched => return Ok(Err(Attempt::failed(failed.error, untouched))),
         }
     }
@@ -285,30 +302,39 @@ async fn attempts(
 fn pick<'v>(
     exchange: &Exchange<'v>,
     engine: Engine,
-    excluded: Option<usize>,
+    tried: &[usize],
 ) -> Option<(usize, &'v Rc<WorkerEndpoint>)> {
-    let pool = exchange.view.snapshot.apps[exchange.app].pool(engine);
-    let app = &exchange.view.apps[exchange.app];
-    let weights = pool.weights.as_ref()?;
-    // A flow, or a session, is often known to one endpoint alone (`DOMAIN.md` 2.1).
-    if exchange.endpoint != 0
-        && excluded.is_none()
-        && let Some(at) = pool.endpoints.iter().position(|endpoint| endpoint.hash == exchange.endpoint)
-    {
-        return Some((at, &app.endpoints[engine.index()][at]));
-    }
-    let at = match pool.balance {
-        Balance::LeastRequest if pool.endpoints.len() == 1 => 0,
-        Balance::LeastRequest => {
-            weights.least_request(exchange.worker.ambient.roll(), excluded, |at| pool.endpoints[at].load())
-        }
-        Balance::RoundRobin => {
-            let turns = &app.turns[engine.index()];
-            turns.set(turns.get().wrapping_add(1));
-            weights.round_robin(turns.get(), excluded)
+    let app = &exchange.view.snapshot.apps[exchange.app];
+    let (pool, view) = (app.pool(engine), &exchange.view.apps[exchange.app]);
+    // What is offered once should not find out whether anybody is there.
+    let may_try_out = !exchange.once;
+    let keeper = if exchange.endpoint != 0 && tried.is_empty() && !app.rules.session.shared {
+        pool.keeper(exchange.endpoint, may_try_out)
+    } else {
+        None
+    };
+    let at = match keeper {
+        Some(at) => at,
+        None => {
+            let number = match pool.balance {
+                Balance::LeastRequest => exchange.worker.ambient.roll(),
+                Balance::RoundRobin => {
+                    let turns = &view.turns[engine.index()];
+                    turns.set(turns.get().wrapping_add(1));
+                    turns.get()
+                }
+            };
+            pool.pick(Wish { number, tried, may_try_out })?
         }
     };
-    Some((at, &app.endpoints[engine.index()][at]))
+    Some((at, &view.endpoints[engine.index()][at]))
+}
+
+/// Tells of a verdict that has changed.
+fn tell(endpoint: &WorkerEndpoint, turn: Option<Turn>) {
+    if let Some(turn) = turn {
+        turn.tell(endpoint.metrics.shared());
+    }
 }
 
 /// One attempt at one endpoint.

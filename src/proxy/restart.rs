@@ -11,8 +11,10 @@ use crate::decide::decision::{Decision, TicketState};
 use crate::decide::evacuate::Leaving;
 use crate::decide::headers::{self, Seen};
 use crate::decide::ticket::Ticket;
+use crate::proxy::error::failure_of;
 use crate::proxy::forward::Exchange;
 use crate::proxy::record::Record;
+use crate::telemetry::kinds::UpstreamFailure;
 use crate::telemetry::noticed::EngineGone;
 use crate::upstream::endpoint::SILENCE;
 use crate::upstream::error::UpstreamError;
@@ -74,6 +76,14 @@ pub(super) fn is_unreachable(error: &UpstreamError) -> bool {
     matches!(error, UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. })
 }
 
+/// Whether it failed for no fault of the endpoint's.
+fn is_busy(error: &UpstreamError) -> bool {
+    match error {
+        UpstreamError::NoEndpoint => false,
+        error => !failure_of(error).is_some_and(UpstreamFailure::is_the_endpoints),
+    }
+}
+
 /// Whether somebody who loads a page is there to see it: not what is fetched ahead (any purpose that a browser names is
 /// such a one), nor what only asks about a page.
 fn is_navigation(head: &RequestHead) -> bool {
@@ -91,9 +101,10 @@ pub(super) fn next(
     let app = &exchange.view.snapshot.apps[exchange.app];
     let now = exchange.worker.ambient.moment().wall;
     let gone = decision.engine;
-    let Some(since) = app.pool(gone).gone_since(now).filter(|_| is_unreachable(error)) else {
-        return Next::Error;
-    };
+    let pool = app.pool(gone);
+    // Where all are ejected or disabled, any failure confirms it; else only that nobody is there.
+    let is_gone = is_unreachable(error) || (pool.is_barred() && !is_busy(error));
+    let Some(since) = pool.gone_since(now).filter(|_| is_gone) else { return Next::Error };
     let waited = now.saturating_sub(since);
     let hold = decision.hold(&app.rules);
     let is_shown = decision.trail.loads_page && is_navigation(head);

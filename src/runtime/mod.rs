@@ -3,5 +3,6 @@
 pub mod states;
 pub mod sightings;
 pub mod listener;
+pub mod pool;
 pub mod snapshot;
 pub mod live;

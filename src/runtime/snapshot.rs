@@ -7,11 +7,7 @@ use http::HeaderName;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use crate::config::model::{
-    App as AppConfig, Config, Limits, OnUnavailable, Pool as PoolConfig, TicketLifetime,
-};
-use crate::config::model::{Connections, Timeouts};
-use crate::decide::balance::{Balance, Weights};
+use crate::config::model::{App as AppConfig, Config, Limits, OnUnavailable, TicketLifetime};
 use crate::decide::decision::{Rules, SessionRules, StateHit};
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::Orders;
@@ -21,6 +17,7 @@ use crate::decide::subject::KeySource;
 use crate::decide::ticket::{Sealer, SigningKey};
 use crate::decide::workflow::{Table, parameter};
 use crate::runtime::listener::Listeners;
+use crate::runtime::pool::Pool;
 use crate::runtime::sightings::Sightings;
 use crate::runtime::states::States;
 use crate::upstream::endpoint::Endpoint;
@@ -80,23 +77,6 @@ impl App {
         let is_meant = self.rules.session.shared || self.rules.session.isolate;
         self.sightings.in_both().filter(move |_| !is_meant)
     }
-}
-
-/// The endpoints of one engine.
-#[derive(Debug)]
-pub struct Pool {
-    /// In file order.
-    pub endpoints: Vec<Arc<Endpoint>>,
-    /// `None` exactly when there are no endpoints.
-    pub weights: Option<Weights>,
-    /// How requests are spread.
-    pub balance: Balance,
-    /// How long we wait.
-    pub timeouts: Timeouts,
-    /// How many connections an endpoint may cost.
-    pub connections: Connections,
-    /// Whether the endpoints are spoken to in HTTP/2.
-    pub http2: bool,
 }
 
 impl Snapshot {
@@ -213,42 +193,4 @@ fn key_headers(app: &AppConfig) -> Vec<HeaderName> {
             | KeySource::Device => None,
         })
         .collect()
-}
-
-impl Pool {
-    /// Since when no endpoint has been reached, each at its last try; `None` while one may be there. `now` is in
-    /// seconds since the Unix epoch.
-    pub fn gone_since(&self, now: u64) -> Option<u64> {
-        self.endpoints
-            .iter()
-            .map(|endpoint| endpoint.gone_since(now))
-            .try_fold(0, |latest, since| Some(since?.max(latest)))
-    }
-
-    /// Whether somebody may be sent there: an endpoint is not known to be gone.
-    pub fn may_serve(&self, now: u64) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.may_serve(now))
-    }
-
-    fn build<'a>(config: &PoolConfig, known: impl Fn(&str) -> Option<&'a Arc<Endpoint>>) -> Self {
-        let endpoints = config
-            .endpoints
-            .iter()
-            .map(|spec| match known(&spec.url.to_string()) {
-                Some(endpoint) => {
-                    endpoint.set_limit(&config.connections);
-                    Arc::clone(endpoint)
-                }
-                None => Arc::new(Endpoint::new(spec.url.clone(), &config.connections)),
-            })
-            .collect();
-        Self {
-            endpoints,
-            weights: Weights::new(config.endpoints.iter().map(|spec| spec.weight).collect()),
-            balance: config.balance,
-            timeouts: config.timeouts,
-            connections: config.connections,
-            http2: config.http2,
-        }
-    }
 }

@@ -138,6 +138,22 @@ labels! {
     }
 }
 
+impl UpstreamFailure {
+    /// Whether it says that the endpoint is not well: it is not there, or gives no whole answer. A full queue says that
+    /// there is much to do.
+    pub const fn is_the_endpoints(self) -> bool {
+        match self {
+            Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectFailed
+            | Self::ClosedEarly
+            | Self::Malformed
+            | Self::ResponseTimeout => true,
+            Self::BodyBroken | Self::BodyTimeout | Self::UpgradeUnasked | Self::QueueFull => false,
+        }
+    }
+}
+
 labels! {
     /// What a further attempt achieved.
     pub enum RetryOutcome {
@@ -145,6 +161,8 @@ labels! {
         Success => "success",
         /// Another failure.
         Failure => "failure",
+        /// There was none, because the budget for them was spent.
+        Exhausted => "exhausted",
     }
 }
 

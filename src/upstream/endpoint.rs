@@ -1,4 +1,4 @@
-//! One upstream address, shared by all workers: its load and its connection permits.
+//! One upstream address, shared by all workers: its load, its standing and its connection permits.
 //!
 //! Outlives reloads that leave its address alone, so that counters and connections carry over.
 
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::config::model::{Connections, EndpointUrl};
 use crate::decide::anew::PATIENCE;
 use crate::decide::workflow::hash_of;
+use crate::upstream::standing::Standing;
 
 /// One upstream address.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Endpoint {
     excess: AtomicUsize,
     /// Whether it could be reached, as far as requests have found out.
     reach: Reach,
+    /// Whether it should be asked.
+    pub standing: Standing,
     /// The workers' pools, to be woken when they should give up unused connections.
     pools: Mutex<Vec<Weak<Notify>>>,
 }
@@ -59,6 +62,7 @@ impl Endpoint {
             permit_count: Mutex::new(connections.max.get()),
             excess: AtomicUsize::new(0),
             reach: Reach::default(),
+            standing: Standing::default(),
             pools: Mutex::new(Vec::new()),
         }
     }
@@ -104,19 +108,24 @@ impl Endpoint {
         self.reach.refused(now);
     }
 
-    /// It answered.
-    pub fn answered(&self) {
+    /// It was reached.
+    pub fn reached(&self) {
         self.reach.answered();
     }
 
-    /// Since when nobody has reached it; `None` when somebody has, or nobody has tried lately.
+    /// Since when nobody has reached it, or nobody should try; `None` when somebody has, or nobody has tried lately.
     pub fn gone_since(&self, now: u64) -> Option<u64> {
-        self.reach.gone_since(now)
+        let barred = self.standing.barred_since().map(|since| since.min(now));
+        match (self.reach.gone_since(now), barred) {
+            (Some(gone), Some(barred)) => Some(gone.min(barred)),
+            (gone, barred) => gone.or(barred),
+        }
     }
 
-    /// Whether it is worth sending somebody there: the last who tried has reached it, or that is a while ago.
+    /// Whether it is worth sending somebody there: nothing speaks against it, and the last who tried has reached it, or
+    /// that is a while ago.
     pub fn may_serve(&self, now: u64) -> bool {
-        self.reach.may_serve(now)
+        self.standing.barred_since().is_none() && self.reach.may_serve(now)
     }
 
     pub(super) fn permits(&self) -> &Arc<Semaphore> {

@@ -7,6 +7,7 @@
 //! first; measured over nginx's cost it is the difference between 1.2 and 1 (`ARCHITECTURE.md`, "Measured"). The
 //! parser of heads is hyper's own, `httparse`.
 
+pub mod standing;
 pub mod endpoint;
 pub mod error;
 pub mod head;
@@ -16,3 +17,4 @@ pub mod client;
 pub mod h2;
 pub mod answer;
 pub mod pool;
+pub mod probe;

@@ -54,6 +54,8 @@ impl WorkerEndpoint {
         ambient: Rc<Ambient>,
     ) -> Rc<Self> {
         shared.register(shed);
+        // Its series may be older than it is.
+        metrics.shared().set_ready(shared.standing.is_ready());
         Rc::new(Self {
             shared,
             metrics,

@@ -102,7 +102,11 @@ fn status_and_config_tell_everything_but_secrets() {
     assert_eq!(status["listeners"], json!(["127.0.0.1:0"]));
     assert_eq!(status["configuration"]["result"], "applied");
     assert_eq!(status["configuration"]["origin"], "start");
-    let endpoint = |url, weight| json!({ "endpoints": [{ "url": url, "weight": weight, "in_flight": 0 }] });
+    let endpoint = |url, weight| {
+        let state =
+            json!({ "url": url, "weight": weight, "in_flight": 0, "verdict": "ready", "duty": "enabled" });
+        json!({ "endpoints": [state] })
+    };
     let engines = json!({ "classic": endpoint("http://127.0.0.1:1", 3), "identity": endpoint("http://127.0.0.1:2", 1) });
     assert_eq!(
         status["apps"],

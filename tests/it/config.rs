@@ -216,6 +216,8 @@ endpoints = ["http://10.0.0.11:8080"]
 balance = "least-request"
 timeouts = { connect = "3s", response = "60s", idle = "90s" }
 connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
+ejection = { failures = 5, base = "30s", max_ejected = "50%", status = "" }
+retries = { attempts = 1, budget = "20%" }
 http2 = false
 
 [apps.portal.identity]
@@ -223,6 +225,8 @@ endpoints = ["http://10.0.1.11:8080"]
 balance = "least-request"
 timeouts = { connect = "3s", response = "60s", idle = "90s" }
 connections = { idle = 256, max = 1024, queue = 128, queue_timeout = "1s" }
+ejection = { failures = 5, base = "30s", max_ejected = "50%", status = "" }
+retries = { attempts = 1, budget = "20%" }
 http2 = false
 "#;
     assert_eq!(printed, expected);
@@ -253,6 +257,9 @@ endpoints = ["http://Old.example.com", { url = "http://[0::2]:8080", weight = 3 
 balance = "round-robin"
 timeouts = { connect = "1500ms", response = "1m", idle = "1d" }
 connections = { idle = 0, max = 1, queue = 0, queue_timeout = "1ms" }
+health = { path = "/healthz?deep=1", interval = "1m", timeout = "3s", healthy = 1, unhealthy = 9, status = "200, 204-206", body = "\"ok\"" }
+ejection = { failures = 0, base = "1h", max_ejected = 12.5, status = "500-599" }
+retries = { attempts = 0, budget = "0.5%" }
 http2 = true
 
 [apps.portal.identity]

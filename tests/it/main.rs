@@ -10,6 +10,7 @@ mod connections;
 mod faults;
 mod flows;
 mod forward;
+mod health;
 mod hostile;
 mod http2;
 mod leftovers;

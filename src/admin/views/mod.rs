@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Problem, print};
 use crate::control::Outcome;
 use crate::control::evacuate::Lines;
+use crate::decide::engine::Engine;
 use crate::decide::evacuate::Order;
+use crate::runtime::pool::Pool;
 use crate::runtime::snapshot::Snapshot;
 
 pub use edge::{CertificateView, ListenerView};
@@ -53,6 +55,39 @@ pub struct OrderQuery {
     pub engine: String,
     /// Where signed-in users are sent first.
     pub sign_out: Option<String>,
+}
+
+/// The body of `POST /api/v1/apps/{app}/{engine}/endpoints/…`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointQuery {
+    /// Its URL.
+    pub endpoint: String,
+}
+
+/// An endpoint that an operator has enabled, drained or disabled.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointOrderView {
+    /// Which app.
+    pub app: String,
+    /// Which engine.
+    pub engine: &'static str,
+    /// How it stands now.
+    #[serde(flatten)]
+    pub endpoint: EndpointView,
+    /// How many endpoints its engine has.
+    pub endpoints: usize,
+    /// To how many of them requests go.
+    pub ready: usize,
+}
+
+impl EndpointOrderView {
+    /// The endpoint at a place of its pool.
+    pub fn of(app: String, engine: Engine, pool: &Pool, at: usize, weight: u32) -> Self {
+        let PoolReadyView { endpoints, ready } = PoolReadyView::of(pool);
+        let endpoint = EndpointView::of(&pool.endpoints[at], weight);
+        Self { app, engine: engine.as_str(), endpoint, endpoints, ready }
+    }
 }
 
 /// An order that was written down, and what became of it.

@@ -10,8 +10,11 @@ use crate::config::units::write_moment;
 use crate::control::LastLook;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::Order;
+use crate::runtime::pool::Pool;
 use crate::runtime::snapshot::{App, Snapshot};
 use crate::telemetry::noticed::SessionCookieInBoth;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::standing::Turn;
 
 /// Something for each of the two engines.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -53,7 +56,7 @@ pub struct AppReadyView {
 pub struct PoolReadyView {
     /// How many endpoints it has.
     pub endpoints: usize,
-    /// How many of them may be asked.
+    /// To how many of them requests go.
     pub ready: usize,
 }
 
@@ -68,12 +71,16 @@ impl ReadyView {
 
 impl AppReadyView {
     fn of(app: &App) -> Self {
-        let engines = ByEngine::of(|engine| {
-            let endpoints = app.pool(engine).endpoints.len();
-            // Nothing ejects an endpoint yet: each may be asked.
-            PoolReadyView { endpoints, ready: endpoints }
-        });
+        let engines = ByEngine::of(|engine| PoolReadyView::of(app.pool(engine)));
         Self { name: app.name.clone(), engines }
+    }
+}
+
+impl PoolReadyView {
+    /// As it is now.
+    pub fn of(pool: &Pool) -> Self {
+        let ready = pool.endpoints.iter().filter(|endpoint| endpoint.standing.is_ready()).count();
+        Self { endpoints: pool.endpoints.len(), ready }
     }
 }
 
@@ -214,6 +221,30 @@ pub struct EndpointView {
     pub weight: u32,
     /// Requests in flight.
     pub in_flight: usize,
+    /// What requests and probes say: `ready`, `ejected` or `probation`.
+    #[serde(default)]
+    pub verdict: String,
+    /// What an operator says: `enabled`, `draining` or `disabled`.
+    #[serde(default)]
+    pub duty: String,
+    /// Why requests do not go there; absent when they do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+impl EndpointView {
+    /// As it stands now.
+    pub fn of(endpoint: &Endpoint, weight: u32) -> Self {
+        let Turn { verdict, duty, why, .. } = endpoint.standing.turn();
+        Self {
+            url: endpoint.label.clone(),
+            weight,
+            in_flight: endpoint.load(),
+            verdict: verdict.as_str().to_owned(),
+            duty: duty.as_str().to_owned(),
+            why,
+        }
+    }
 }
 
 impl StatusView {
@@ -269,11 +300,7 @@ impl AppView {
             engines: ByEngine::of(|engine| {
                 let specs = &config.pool(engine).endpoints;
                 let endpoints = specs.iter().zip(&app.pool(engine).endpoints);
-                let view = endpoints.map(|(spec, endpoint)| EndpointView {
-                    url: endpoint.label.clone(),
-                    weight: spec.weight,
-                    in_flight: endpoint.load(),
-                });
+                let view = endpoints.map(|(spec, endpoint)| EndpointView::of(endpoint, spec.weight));
                 PoolView { endpoints: view.collect() }
             }),
         }

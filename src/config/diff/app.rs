@@ -1,18 +1,25 @@
 //! What changes in the apps.
 
+use std::num::NonZeroU32;
+
 use crate::config::diff::change::{Cause, Change};
 use crate::config::diff::server::setting;
 use crate::config::diff::stages;
 use crate::config::diff::targets::{self, Side, has};
 use crate::config::diff::workflows;
-use crate::config::model::{App, Config, Connections, EndpointSpec, OnUnavailable, Pool, Session, Timeouts};
+use crate::config::model::{
+    App, Config, Connections, EndpointSpec, OnUnavailable, Pool, Probing, Session, Timeouts,
+};
 use crate::config::units::write_duration;
 use crate::decide::answer::CookieName;
 use crate::decide::balance::Balance;
+use crate::decide::bucket::Share;
 use crate::decide::engine::Engine;
 use crate::decide::evacuate::Order;
+use crate::decide::health::{Ejection, Thresholds};
 use crate::decide::host::HostPattern;
 use crate::decide::pattern::Pattern;
+use crate::decide::retry::Retries;
 use crate::decide::subject::KeySource;
 
 pub(super) fn changes(old: &Config, new: &Config, now: u64, changes: &mut Vec<Change>) {
@@ -157,7 +164,7 @@ fn host_changes(
 }
 
 fn pool_changes(app: &str, engine: Engine, old: &Pool, new: &Pool, changes: &mut Vec<Change>) {
-    let Pool { endpoints, balance, timeouts, connections, http2 } = old;
+    let Pool { endpoints, balance, timeouts, connections, health, ejection, retries, http2 } = old;
     let find = |list: &[EndpointSpec], spec: &EndpointSpec| {
         list.iter().find(|other| other.url == spec.url).map(|other| other.weight)
     };
@@ -196,7 +203,31 @@ fn pool_changes(app: &str, engine: Engine, old: &Pool, new: &Pool, changes: &mut
     setting(changes, &key("connections.idle"), idle, &new.connections.idle, usize::to_string);
     setting(changes, &key("connections.max"), max, &new.connections.max, std::num::NonZeroUsize::to_string);
     setting(changes, &key("connections.queue"), queue, &new.connections.queue, usize::to_string);
+    setting(changes, &key("health"), health, &new.health, shown_probing);
+    let Ejection { failures, base, max_ejected, status } = ejection;
+    let shown = |failures: &Option<NonZeroU32>| failures.map_or(0, NonZeroU32::get).to_string();
+    setting(changes, &key("ejection.failures"), failures, &new.ejection.failures, shown);
+    setting(changes, &key("ejection.base"), base, &new.ejection.base, |base| write_duration(*base));
+    let (from, to) = (max_ejected, &new.ejection.max_ejected);
+    setting(changes, &key("ejection.max_ejected"), from, to, Share::to_string);
+    setting(changes, &key("ejection.status"), status, &new.ejection.status, |status| {
+        format!("{:?}", status.to_string())
+    });
+    let Retries { attempts, budget } = retries;
+    setting(changes, &key("retries.attempts"), attempts, &new.retries.attempts, u32::to_string);
+    setting(changes, &key("retries.budget"), budget, &new.retries.budget, Share::to_string);
     if *http2 != new.http2 {
         changes.push(Change::Protocol { app: app_name(), engine, http2: new.http2 });
     }
+}
+
+/// As operators write it.
+fn shown_probing(probing: &Option<Probing>) -> String {
+    let Some(Probing { path, interval, timeout, thresholds, status, body }) = probing else {
+        return "none".to_owned();
+    };
+    let Thresholds { healthy, unhealthy } = thresholds;
+    let (interval, timeout) = (write_duration(*interval), write_duration(*timeout));
+    let body = body.as_ref().map(|body| format!(", body {body:?}")).unwrap_or_default();
+    format!("{path} every {interval} within {timeout}, {healthy}/{unhealthy} in a row, status {status}{body}")
 }

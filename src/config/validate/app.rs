@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::config::model::{App, OnUnavailable, Pool, Proof, Session};
 use crate::config::preset;
 use crate::config::problems::{At, excerpt};
-use crate::config::raw::{RawApp, RawPool, Text, Texts};
+use crate::config::raw::{RawApp, Text, Texts};
 use crate::config::raw_flow::RawSession;
+use crate::config::raw_pool::RawPool;
 use crate::config::reader::{List, Written};
 use crate::config::units;
 use crate::config::validate::target::{Setting, targets};
@@ -20,6 +21,7 @@ use crate::decide::pattern::Pattern;
 use crate::decide::stage::Schedule;
 use crate::decide::subject::KeySource;
 use crate::decide::target::Target;
+use crate::decide::workflow::Table;
 
 /// The metric label of whatever belongs to no app.
 pub(super) const RESERVED: &str = "none";
@@ -114,6 +116,12 @@ fn app(context: &mut Context<'_, '_>, raw: RawApp, proof: Proof, claims: &mut Cl
     {
         let message = "there is nothing to fail over to: one engine has no endpoints";
         context.problems.warning(&at, message, "");
+    }
+    let table = Table::new(workflows.clone(), &assets);
+    for path in
+        [&classic, &identity].into_iter().flatten().filter_map(|pool| pool.health.as_ref()?.path.as_ref())
+    {
+        pool::warn_of_starts(context, &path.at, &path.value, &table);
     }
     let read = |raw: Option<RawPool>| -> Option<Pool> { raw.map(|raw| pool::pool(context, raw)) };
     let (classic, identity) = (read(classic), read(identity));

@@ -1,29 +1,45 @@
 //! The rules of one engine's pool.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use crate::config::model::{Connections, EndpointSpec, EndpointUrl, Pool, Timeouts};
-use crate::config::raw::{RawConnections, RawEndpoint, RawPool, RawTimeouts};
+use http::Method;
+
+use crate::config::model::{Connections, EndpointSpec, EndpointUrl, Pool, Probing, Timeouts};
+use crate::config::problems::{At, excerpt};
+use crate::config::raw::Text;
+use crate::config::raw_pool::{
+    RawConnections, RawEjection, RawEndpoint, RawHealth, RawPool, RawRetries, RawTimeouts,
+};
 use crate::config::reader::List;
 use crate::config::units::{self, UnitError};
 use crate::config::validate::Context;
 use crate::decide::balance::Balance;
+use crate::decide::health::{Ejection, Thresholds};
+use crate::decide::retry::Retries;
+use crate::decide::status::{NoStatuses, Statuses};
+use crate::decide::workflow::Table;
 
 /// Enough for a hundredfold imbalance in steps of a hundredth of a percent.
 const HEAVIEST: u32 = 1_000_000;
 /// More connections than one address pair has ports, many times over.
 const MOST: u32 = 1_000_000;
 
+/// More tries than this are no help to anybody.
+const MOST_TRIES: u32 = 10;
+
 pub(super) fn pool(context: &Context<'_, '_>, raw: RawPool) -> Pool {
-    let RawPool { endpoints, balance, timeouts, connections, http2 } = raw;
+    let RawPool { endpoints, balance, timeouts, connections, health, ejection, retries, http2 } = raw;
     let balances = [Balance::LeastRequest, Balance::RoundRobin].map(|balance| (balance.as_str(), balance));
     Pool {
         endpoints: endpoints.map(|list| self::endpoints(context, list)).unwrap_or_default(),
         balance: context.choice(&balance, &balances, Balance::LeastRequest),
         timeouts: self::timeouts(context, timeouts),
         connections: self::connections(context, connections),
+        health: health.and_then(|raw| self::health(context, raw)),
+        ejection: self::ejection(context, ejection),
+        retries: self::retries(context, retries),
         http2: context.flag(&http2, false),
     }
 }
@@ -79,4 +95,85 @@ fn connections(context: &Context<'_, '_>, raw: RawConnections) -> Connections {
         queue: context.number(&queue, 0..=MOST, 128) as usize,
         queue_timeout: context.timeout(&queue_timeout, Duration::from_secs(1)),
     }
+}
+
+/// A pace at which an endpoint has time for anything else.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+fn health(context: &Context<'_, '_>, raw: RawHealth) -> Option<Probing> {
+    let RawHealth { path, interval, timeout, healthy, unhealthy, status, body } = raw;
+    let path = path?;
+    let is_target = path.value.starts_with('/')
+        && !path.value.contains('#')
+        && path.value.parse::<http::uri::PathAndQuery>().is_ok();
+    if !is_target {
+        let message = format!("{} is no path of a URL", excerpt(&path.value));
+        context.error(&path.at, message, "write such as \"/healthz\" or \"/healthz?deep=1\"");
+    }
+    let pace = context.timeout(&interval, Duration::from_secs(5));
+    if let Some(text) = &interval
+        && pace < SHORTEST_INTERVAL
+        && !pace.is_zero()
+    {
+        context.error(&text.at, "interval must be 100ms or more", "");
+    }
+    let wanted: Statuses = statuses(context, &status, "200-399".parse().unwrap_or_default());
+    if let Some(text) = &status
+        && text.value.trim().is_empty()
+    {
+        context.error(&text.at, "no answer could have one of no statuses", "write such as \"200-399\"");
+    }
+    let times = |written, default| NonZeroU32::new(context.number(written, 1..=100, default));
+    Some(Probing {
+        path: path.value,
+        interval: pace,
+        timeout: context.timeout(&timeout, Duration::from_secs(2)),
+        thresholds: Thresholds {
+            healthy: times(&healthy, 2).unwrap_or(NonZeroU32::MIN),
+            unhealthy: times(&unhealthy, 3).unwrap_or(NonZeroU32::MIN),
+        },
+        status: wanted,
+        body: body.map(|body| body.value).filter(|body| !body.is_empty()),
+    })
+}
+
+/// A probe of a path that starts a workflow begins a flow each time, and at Okta a transaction (`DOMAIN.md` 5.3).
+pub(super) fn warn_of_starts(context: &Context<'_, '_>, at: &At, path: &str, table: &Table) {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let place = table.place(&Method::GET, path, query);
+    let Some(workflow) = table.start_of(&place) else { return };
+    let name = &table.workflow(workflow).name;
+    let message = format!("each probe of {} would start the workflow {name}", excerpt(path));
+    context.problems.warning(at, message, "probe a path that only tells whether the app is well");
+}
+
+fn ejection(context: &Context<'_, '_>, raw: RawEjection) -> Ejection {
+    let RawEjection { failures, base, max_ejected, status } = raw;
+    let default = Ejection::default();
+    let most = max_ejected.and_then(|text| context.unit(&text.at, units::percent(&text.value)));
+    Ejection {
+        failures: NonZeroU32::new(context.number(&failures, 0..=MOST, 5)),
+        base: context.timeout(&base, default.base),
+        max_ejected: most.unwrap_or(default.max_ejected),
+        status: statuses(context, &status, default.status),
+    }
+}
+
+fn retries(context: &Context<'_, '_>, raw: RawRetries) -> Retries {
+    let RawRetries { attempts, budget } = raw;
+    let default = Retries::default();
+    let budget = budget.and_then(|text| context.unit(&text.at, units::percent(&text.value)));
+    Retries {
+        attempts: context.number(&attempts, 0..=MOST_TRIES, default.attempts),
+        budget: budget.unwrap_or(default.budget),
+    }
+}
+
+fn statuses(context: &Context<'_, '_>, written: &Text, default: Statuses) -> Statuses {
+    let Some(text) = written else { return default };
+    text.value.parse().unwrap_or_else(|NoStatuses| {
+        let message = format!("{} names no status codes", excerpt(&text.value));
+        context.error(&text.at, message, "write codes and ranges of them, such as \"500,502-504\"");
+        default
+    })
 }

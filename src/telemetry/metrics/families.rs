@@ -116,7 +116,7 @@ families! {
     TICKETS_REJECTED = Counter "cutover_tickets_rejected_total" [reason];
     /// Answers to gRPC calls by their `grpc-status`, ours included (other: no number of gRPC; none: it ended without one).
     GRPC_RESPONSES = Counter "cutover_grpc_responses_total" [app, engine, grpc_status];
-    /// Whether requests may go to this endpoint: 1 or 0.
+    /// Whether requests go to this endpoint: 0 when it is ejected, on probation, drained or disabled.
     ENDPOINT_READY = Gauge "cutover_endpoint_ready" [app, engine, endpoint];
     /// Open connections to an endpoint. One of HTTP/2 is active while it carries any request at all.
     UPSTREAM_CONNECTIONS = Gauge "cutover_upstream_connections" [app, engine, endpoint, state];
@@ -124,7 +124,8 @@ families! {
     UPSTREAM_FAILURES = Counter "cutover_upstream_failures_total" [app, engine, endpoint, kind];
     /// Interim (1xx) responses of an endpoint other than 101: they are dropped.
     UPSTREAM_INTERIM = Counter "cutover_upstream_interim_responses_total" [app, engine, endpoint];
-    /// Attempts beyond a request's first, and what they achieved.
+    /// Attempts beyond a request's first, and what they achieved (exhausted: there was none, because `retries.budget` was
+    /// spent).
     RETRIES = Counter "cutover_retries_total" [app, engine, outcome];
     /// Client connections that are open now.
     CONNECTIONS_OPEN = Gauge "cutover_connections_open" [listener];

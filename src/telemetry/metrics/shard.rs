@@ -280,17 +280,13 @@ impl EndpointMetrics {
         self.interim.add(u64::from(responses));
     }
 
-    /// Whether requests may go there: one verdict for all workers, told by whoever changes it.
-    pub fn set_ready(&self, ready: bool) {
-        self.shared.set_ready(ready);
-    }
-
     /// Counts a failure. [`UpstreamFailed`](crate::telemetry::events::UpstreamFailed) does so and logs it too.
     pub(in crate::telemetry) fn record_failure(&self, kind: UpstreamFailure) {
         self.failures[kind.index()].add(1);
     }
 
-    pub(in crate::telemetry) fn shared(&self) -> &SharedEndpoint {
+    /// What all workers say about it together.
+    pub fn shared(&self) -> &SharedEndpoint {
         &self.shared
     }
 }

@@ -179,7 +179,7 @@ fn readiness_is_one_verdict_for_all_workers() {
     let metrics = filled();
     metrics.endpoint("portal", Engine::Identity, ENDPOINT).set_ready(false);
     assert!(samples(&metrics).iter().any(|line| line.starts_with("endpoint_ready{") && line.ends_with(" 0")));
-    metrics.worker(1).app("portal").endpoint(Engine::Identity, ENDPOINT).set_ready(true);
+    metrics.worker(1).app("portal").endpoint(Engine::Identity, ENDPOINT).shared().set_ready(true);
     assert!(samples(&metrics).iter().any(|line| line.starts_with("endpoint_ready{") && line.ends_with(" 1")));
 }
 

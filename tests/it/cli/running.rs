@@ -132,9 +132,9 @@ fn status_shows_what_runs() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(stdout.starts_with("state          ready, up "), "{stdout}");
     let app = "\n\nportal  25% on identity  (every other host; keys cookie:uid, device; epoch 1)\n  \
-               ENGINE    ENDPOINT            WEIGHT  IN FLIGHT\n  \
-               classic   http://127.0.0.1:1  3       0\n  \
-               identity  http://127.0.0.1:2  1       0\n";
+               ENGINE    ENDPOINT            WEIGHT  IN FLIGHT  STATE\n  \
+               classic   http://127.0.0.1:1  3       0          ready\n  \
+               identity  http://127.0.0.1:2  1       0          ready\n";
     assert!(stdout.ends_with(app), "{stdout}");
     let told = json_of(folder.path(), &["status", "--admin", &format!("http://{admin}/")], 0);
     assert_eq!((&told["generation"], &told["draining"]), (&json!(1), &json!(false)));

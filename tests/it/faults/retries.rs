@@ -12,10 +12,10 @@ fn silent() -> Engine {
     })
 }
 
-/// One worker, two classic endpoints that take turns.
+/// One worker, two classic endpoints that take turns; `lines` stand in their table.
 fn two(first: &Engine, second: &Engine, lines: &str) -> Proxy {
-    let pool = format!("{}\nbalance = \"round-robin\"", list(&[first, second]));
-    Proxy::with(format!("workers = 1\n{}", pools(lines, &pool, &list(&[first]))))
+    let pool = format!("{}\nbalance = \"round-robin\"\n{lines}", list(&[first, second]));
+    Proxy::with(format!("workers = 1\n{}", pools("", &pool, &list(&[first]))))
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_endpoint_that_refuses_is_nobodys_trouble_while_another_serves() {
 #[test]
 fn what_was_written_is_repeated_only_when_that_can_do_no_harm() {
     let (silent, serving) = (silent(), Engine::answering("serving"));
-    let proxy = two(&silent, &serving, "");
+    let proxy = two(&silent, &serving, "ejection = { failures = 0 }");
     let mut client = proxy.client();
     for _ in 0..10 {
         assert_eq!(client.get("/").send().text(), "serving");
@@ -92,6 +92,46 @@ fn there_is_one_extra_try_and_no_more() {
     assert_eq!(proxy.client().get("/").send().status(), 502);
     assert_eq!(first.requests().len() + second.requests().len(), 2);
     proxy.counts("cutover_retries_total{app=\"portal\",engine=\"classic\",outcome=\"failure\"}", 1.0);
+}
+
+#[test]
+fn there_are_as_many_tries_as_the_pool_allows_each_at_another_endpoint() {
+    let engines = [silent(), silent(), silent(), silent()];
+    let urls = list(&engines.iter().collect::<Vec<_>>());
+    for (attempts, asked) in [(0, 1), (2, 3), (10, 4)] {
+        let pool = format!("{urls}\nejection = {{ failures = 0 }}\nretries = {{ attempts = {attempts} }}");
+        let proxy = Proxy::with(pools("", &pool, &urls));
+        let before: usize = engines.iter().map(|engine| engine.requests().len()).sum();
+        assert_eq!(proxy.client().get("/").send().status(), 502);
+        let after: usize = engines.iter().map(|engine| engine.requests().len()).sum();
+        assert_eq!(after - before, asked, "with {attempts} extra tries");
+    }
+}
+
+#[test]
+fn extra_tries_end_with_their_budget_so_that_they_double_no_brown_out() {
+    let (first, second) = (silent(), silent());
+    let pool = format!(
+        "{}\nejection = {{ failures = 0 }}\nretries = {{ attempts = 1, budget = 0 }}",
+        list(&[&first, &second])
+    );
+    let proxy = Proxy::with(format!("workers = 1\n{}", pools("", &pool, &list(&[&first]))));
+    let mut client = proxy.client();
+    for _ in 0..30 {
+        assert_eq!(client.get("/").send().status(), 502);
+    }
+    assert_eq!(first.requests().len() + second.requests().len(), 40, "ten extra tries in any case");
+    for (outcome, count) in [("failure", 10.0), ("exhausted", 20.0)] {
+        let labels = format!("app=\"portal\",engine=\"classic\",outcome=\"{outcome}\"");
+        proxy.counts(&format!("cutover_retries_total{{{labels}}}"), count);
+    }
+    proxy.replace("budget = 0", "budget = \"100%\"");
+    assert_eq!(client.get("/").send().status(), 502);
+    assert_eq!(
+        first.requests().len() + second.requests().len(),
+        42,
+        "what is spent stays spent, and more is allowed"
+    );
 }
 
 #[test]
