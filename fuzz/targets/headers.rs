@@ -2,7 +2,7 @@
 //!
 //! Invariant: in the bytes that an engine reads, and behind `strip_response`, nothing of the hop is left that we did
 //! not ask for, no annotation but ours and no cookie of ours; no `Connection` line takes a protected header away,
-//! and everything else that it does not name stays. Nothing that a client writes changes who it is behind a proxy
+//! and everything else that it does not name stays. What tells of a client's certificate passes from trusted peers alone. Nothing that a client writes changes who it is behind a proxy
 //! that appends to `X-Forwarded-For`, or alone to `Forwarded`; what we write says one client, one scheme, one port.
 //!
 //! The first character says whether the peer is trusted; the rest are header lines.
@@ -73,6 +73,15 @@ fn keeps(before: &HeaderMap, after: &HeaderMap, taken: impl Fn(&HeaderName) -> b
     assert!(after.keys().all(|name| taken(name) || before.contains_key(name)), "a header came from nowhere");
 }
 
+/// What only a trusted proxy may say: whose certificate a client has shown. `name` is spelled with dashes.
+fn tells_of_a_certificate(name: &str) -> bool {
+    let families = [
+        "client-cert", "ssl-client-", "x-ssl-client", "x-client-cert", "x-forwarded-client-cert",
+        "x-forwarded-tls-client-cert", "x-amzn-mtls-", "x-arr-clientcert", "l5d-client-id",
+    ];
+    families.iter().any(|family| name.starts_with(family))
+}
+
 /// What only we write, in a spelling that a framework may take for it.
 fn is_misspelled(name: &HeaderName) -> bool {
     let ours = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"];
@@ -85,6 +94,7 @@ fn request(before: &HeaderMap, trusted: bool) {
     let named = options(before);
     let is_named = |name: &HeaderName| named.iter().any(|option| option == name.as_str().as_bytes());
     let is_stripped_key = |name: &HeaderName| folded(name) == "x-user" && !(trusted && *name == keys[0]);
+    let is_hearsay = |name: &HeaderName| !trusted && tells_of_a_certificate(&folded(name));
     let (mut after, mut lines, seen) = (before.clone(), Lines::default(), Seen::of(before));
     let id = headers::ensure_request_id(&mut after, seen, || 7, &mut lines);
     let hop = headers::strip_request(&mut after, seen, &keys, trusted);
@@ -94,10 +104,12 @@ fn request(before: &HeaderMap, trusted: bool) {
     keeps(before, &after, |name| {
         let is_protected = PROTECTED.contains(&name.as_str())
             || ["cookie", "set-cookie"].contains(&name.as_str())
-            || (trusted && *name == keys[0]);
+            || (trusted && *name == keys[0])
+            || tells_of_a_certificate(name.as_str());
         OF_REQUEST.contains(&name.as_str())
             || OURS.contains(&name.as_str())
             || is_stripped_key(name)
+            || is_hearsay(name)
             || is_misspelled(name)
             || *name == headers::X_REQUEST_ID
             // What is not declared does not pass: no trailer may carry a key past us.
@@ -107,9 +119,10 @@ fn request(before: &HeaderMap, trusted: bool) {
     assert!(!after.contains_key(header::TRAILER), "a trailer may carry a key");
     for name in after.keys() {
         assert!(!is_stripped_key(name), "a stranger's {name} was left");
-        assert!(!is_misspelled(name), "{name} was left");
+        assert!(!is_misspelled(name) && !is_hearsay(name), "{name} was left");
         let may_stay = PROTECTED.contains(&name.as_str())
-            || ["cookie", "set-cookie", "close", "x-user"].contains(&name.as_str());
+            || ["cookie", "set-cookie", "close", "x-user"].contains(&name.as_str())
+            || (trusted && tells_of_a_certificate(name.as_str()));
         assert!(!is_named(name) || may_stay, "{name} is of this hop");
     }
     let asks_upgrade =

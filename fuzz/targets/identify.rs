@@ -2,17 +2,18 @@
 //!
 //! Invariant: the answer is that of the first configured key that finds somebody by itself, and each of them
 //! agrees with a slow reading by the book; a key header counts only from a trusted peer and only when it came
-//! once; a found key is canonical, so that one person is one bucket.
+//! once; a name with control characters is none; a found key is canonical, so that one person is one bucket.
 //!
 //! The first line is the query, behind one character that says whether the peer is trusted and which order the
-//! keys have; the rest are header lines.
+//! keys have; the rest are header lines. The first `san` and `cn` among them are the names of a certificate.
 
 #![no_main]
 
+use cutover::decide::certified::CertifiedNames;
 use cutover::decide::decision::Question;
 use cutover::decide::headers::Seen;
 use cutover::decide::identify::identify;
-use cutover::decide::subject::{KeySource, SubjectKey, SubjectKind};
+use cutover::decide::subject::{CertifiedName, KeySource, SubjectKey, SubjectKind};
 use cutover::decide::workflow::Place;
 use cutover_fuzz::{SPACE, all, first_line, headers, percent_decode, trim};
 use http::{HeaderMap, HeaderName, Method};
@@ -21,6 +22,11 @@ use libfuzzer_sys::fuzz_target;
 fn canonical(found: &[u8]) -> Option<String> {
     let key = std::str::from_utf8(found).ok()?.trim().to_ascii_lowercase();
     (!key.is_empty()).then_some(key)
+}
+
+/// A name as a certificate holds it: UTF-8, or none at all.
+fn certified(headers: &HeaderMap, name: &str) -> Option<String> {
+    String::from_utf8(all(headers, name).first()?.clone()).ok()
 }
 
 fn by_the_book(
@@ -60,6 +66,14 @@ fn by_the_book(
                 cutover::decide::identify::claim_of(trim(token, SPACE), claim).filter(|_| is_bearer)?;
             canonical(claim.as_bytes())
         }
+        KeySource::ClientCert(name) => {
+            let name = certified(headers, if *name == CertifiedName::San { "san" } else { "cn" })?;
+            // Whatever it holds of them a header holds, too: of the C0 set a tab alone, and all of the C1 set.
+            if name.contains('\t') || name.chars().any(|char| ('\u{7f}'..='\u{9f}').contains(&char)) {
+                return None;
+            }
+            canonical(name.as_bytes())
+        }
         KeySource::Device => None,
     }
 }
@@ -67,7 +81,7 @@ fn by_the_book(
 fuzz_target!(|data: &[u8]| {
     let (first, lines) = first_line(data);
     let Some((control, query)) = first.split_first() else { return };
-    let (peer_is_trusted, rotate) = (control & 1 != 0, usize::from(control >> 1) % 5);
+    let (peer_is_trusted, rotate) = (control & 1 != 0, usize::from(control >> 1));
     let query = if query.is_empty() { None } else { std::str::from_utf8(query).ok() };
     let headers = headers(lines);
     let mut keys = vec![
@@ -75,8 +89,12 @@ fuzz_target!(|data: &[u8]| {
         KeySource::Jwt("sub".to_owned()),
         KeySource::Cookie("uid".to_owned()),
         KeySource::Query("login_hint".to_owned()),
+        KeySource::ClientCert(CertifiedName::San),
+        KeySource::ClientCert(CertifiedName::Cn),
     ];
-    keys.rotate_left(rotate % 4);
+    let count = keys.len();
+    keys.rotate_left(rotate % count);
+    let names = CertifiedNames::new(certified(&headers, "san").as_deref(), certified(&headers, "cn").as_deref());
     keys.push(KeySource::Device);
     let question = Question {
         method: &Method::GET,
@@ -86,6 +104,7 @@ fuzz_target!(|data: &[u8]| {
         seen: Seen::of(&headers),
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         peer_is_trusted,
+        certified: Some(&names),
         secure: false,
         place: Place::default(),
         state: None,
