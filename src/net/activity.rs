@@ -260,6 +260,10 @@ impl Activity {
         let tick = TICK.as_millis() as u64;
         let exceeds = |waited: u64, limit: u64| waited > limit.saturating_add(tick);
 
+        // Before anything else: what waits to be written may belong to an exchange that is over already.
+        if exceeds(waited(&self.writing_since), idle_timeout) {
+            return Some(Stall::Reader);
+        }
         let stall = match self.phase() {
             Phase::Idle | Phase::Between if exceeds(waited(&self.since), idle_timeout) => Some(Stall::Idle),
             Phase::Head if exceeds(waited(&self.since), self.head_timeout.load(Ordering::Relaxed)) => {
@@ -271,9 +275,6 @@ impl Activity {
         };
         if stall.is_some() {
             return stall;
-        }
-        if exceeds(waited(&self.writing_since), idle_timeout) {
-            return Some(Stall::Reader);
         }
         if now >= self.exchange_deadline.load(Ordering::Relaxed) {
             return Some(Stall::Exchange);
@@ -354,7 +355,12 @@ mod tests {
         activity.note_write(false);
         at(&clock, 76);
         assert_eq!(activity.stall(), Some(Stall::Reader));
+        // Its exchange may be over for us, with a part of the answer still to be written.
+        activity.enter(Phase::Idle);
+        at(&clock, 160);
+        assert_eq!(activity.stall(), Some(Stall::Reader));
         activity.note_write(true);
+        activity.enter(Phase::Answer);
         assert_eq!(activity.stall(), None);
     }
 

@@ -30,6 +30,8 @@ fn read(der: &CertificateDer<'_>) -> Option<(CertifiedNames, u64)> {
     let mut alternatives = alternatives.iter().flat_map(|list| &list.value.general_names);
     let san = alternatives.find_map(|name| match name {
         GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some(*name),
+        // A name that cannot be read: nobody, rather than the next one.
+        GeneralName::Invalid(..) => Some(""),
         // An address names nobody (`DESIGN.md` 3), and the rest has no text of its own.
         _ => None,
     });

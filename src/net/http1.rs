@@ -134,12 +134,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     Ok(None) => {}
                     Err(refused) => return Poll::Ready(Err(NoHead::Refused(refused))),
                 }
-                // It may have begun behind the request before.
-                if self.activity.phase() == Phase::Idle {
-                    self.activity.enter(Phase::Head);
-                }
-            } else {
+            }
+            if self.received.is_empty() {
                 self.appetite = SMALL_READ;
+            }
+            // A head may have begun behind the request before; and what came last may have been the rest of that one.
+            match (self.received.is_empty(), self.activity.phase()) {
+                (false, Phase::Idle) => self.activity.enter(Phase::Head),
+                (true, Phase::Head) => self.activity.enter(Phase::Idle),
+                (_, _) => {}
             }
             match self.poll_read(context, LEAST_ROOM) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(NoHead::Ended)),
@@ -291,6 +294,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         self.written += of_head;
         let of_part = (written - of_head).min(self.part.len());
         self.part.advance(of_part);
+        if self.part.is_empty() {
+            // Even without a byte it would keep the room that it was read into.
+            self.part = Bytes::new();
+        }
         self.tail = &self.tail[written - of_head - of_part..];
     }
 
@@ -311,12 +318,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// Our last word was said. A client that `is_sending` is listened to for a little while.
     pub async fn close(mut self, is_sending: bool) {
         let is_sending = is_sending || !self.received.is_empty();
-        let closed = poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await;
-        if closed.is_err() || !is_sending {
-            return;
-        }
+        // What it sends now begins no head.
+        self.activity.enter(Phase::Answer);
         self.activity.set_exchange_deadline(None);
         self.activity.set_step_deadline(Some(LINGER));
+        let closed = poll_fn(|context| match Pin::new(&mut self.stream).poll_shutdown(context) {
+            // TLS has a last word too, and nobody may take it.
+            Poll::Pending if self.activity.stall().is_some() => Poll::Ready(false),
+            polled => polled.map(|closed| closed.is_ok()),
+        })
+        .await;
+        if !closed || !is_sending {
+            return;
+        }
         // What comes now is nobody's: not judged, not kept.
         let mut nowhere = vec![0; SMALL_READ];
         let mut left = LINGER_BYTES;

@@ -103,7 +103,7 @@ fn stalled(stall: Stall) -> io::Error {
 }
 
 impl<T> Stream<T> {
-    fn note_write(&self, polled: &Poll<io::Result<usize>>) -> Option<io::Error> {
+    fn note_write<V>(&self, polled: &Poll<io::Result<V>>) -> Option<io::Error> {
         self.activity.note_write(polled.is_ready());
         if self.activity.phase() == Phase::Tunnel && polled.is_ready() {
             self.activity.enter(Phase::Tunnel);
@@ -145,7 +145,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let polled = Pin::new(&mut self.inner).poll_flush(context);
+        // TLS takes some without passing it on: only then is there anything to flush.
+        if polled.is_pending()
+            && let Some(error) = self.note_write(&polled)
+        {
+            return Poll::Ready(Err(error));
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -202,7 +202,11 @@ async fn serve(
     if parts.version < Version::HTTP_11 && !parts.headers.contains_key(HOST) {
         name_host(app, decision.engine, &mut parts.headers);
     }
-    let hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
+    let mut hop = headers::strip_request(&mut parts.headers, seen, &app.key_headers, peer_is_trusted);
+    if on_client.is_none() {
+        // HTTP/1.0 has no Upgrade (RFC 9110 7.8): there is nobody to open a tunnel to.
+        hop.upgrade = None;
+    }
     downstream.forwarder.borrow_mut().write(&mut parts.headers, seen, peer_is_trusted, &mut lines);
     headers::ensure_traceparent(&mut parts.headers, seen, roll, &mut lines);
     headers::restore_hop(&mut parts.headers, &hop);

@@ -192,18 +192,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
             .await
         };
         let Some(response) = response else { return Next::Cut };
-        // A client that was not asked for its body by now is not asked any more.
-        let mut listens = feed.as_mut().filter(|feed| !feed.is_awaited());
         let (head, body) = response.into_parts();
         let worker = &self.downstream.worker;
         let date = worker.date.at(worker.ambient.moment().wall);
+        // What of the body is not out of the way by now may never be: then the answer says that it is the last
+        // (RFC 9112 9.6). A client that was not asked for its body by now is not asked any more.
+        let is_last = match &mut feed {
+            Some(feed) if feed.is_abandoned() => {
+                !poll_fn(|context| Poll::Ready(self.wire.skip(feed, context))).await
+            }
+            Some(feed) => !feed.reader.is_done(),
+            None => false,
+        };
+        let keeps_alive = keeps_alive && !is_last;
+        let mut listens = feed.as_mut().filter(|feed| !feed.is_awaited() && !feed.is_abandoned());
         let asked = Asked { is_head, version, keeps_alive, takes_trailers, date: &date };
         let (coding, keeps_alive) = write_head(self.wire.out(), &head, &body.size_hint(), &asked);
         if !self.send(body, coding, &mut listens).await {
             return Next::Cut;
         }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return opens.map_or(Next::Cut, Next::Tunnel);
+            // What is left of a body is no first word of a tunnel.
+            let is_read = feed.is_none_or(|feed| feed.reader.is_done());
+            return opens.filter(|_| is_read).map_or(Next::Cut, Next::Tunnel);
         }
         let is_read = match &mut feed {
             None => true,

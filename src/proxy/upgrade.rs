@@ -76,10 +76,11 @@ async fn carry(
     engine: Answer<RequestBody>,
     _load: Option<InFlight>,
 ) {
+    let Some((mut engine, first_words, _counted)) = engine.into_tunnel() else { return };
+    // Until the 101 is written, time-outs are the connection's own to tell. It may break before; then the engine's side is
+    // closed by being dropped.
+    let Some(mut client) = on_client.open().await else { return };
     let tunnel = async {
-        // The client may break before it has switched; then the engine's side is closed by being dropped.
-        let Some((mut engine, first_words, _counted)) = engine.into_tunnel() else { return };
-        let Some(mut client) = on_client.open().await else { return };
         // An error is one side's way to hang up.
         if client.write_all(&first_words).await.is_ok() {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;

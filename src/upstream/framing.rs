@@ -207,8 +207,7 @@ fn read_length(value: &[u8], found: &mut Option<u64>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A slice of the read buffer, which can be used again once the slice is gone: hyper copies it into its own buffer
-/// and drops it before this connection is read from again.
+/// A slice of the read buffer, which can be used again once the slice is gone: when it was written to the client.
 fn take_data(read: &mut BytesMut, most: u64) -> Bytes {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(read.len());
     read.split_to(length).freeze()

@@ -128,6 +128,10 @@ where
                     written -= of_framing;
                     let of_part = written.min(self.part.len());
                     self.part.advance(of_part);
+                    if self.part.is_empty() {
+                        // Even without a byte it would keep the room that it was read into.
+                        self.part = Bytes::new();
+                    }
                     self.tail = &self.tail[written - of_part..];
                 }
                 Poll::Ready(Err(_)) => {

@@ -20,6 +20,29 @@ fn trusting(engine: &Engine) -> Proxy {
 }
 
 #[test]
+fn nobody_tunnels_http2_past_us_nor_opens_a_tunnel_in_http_1_0() {
+    let engine = Engine::answering("classic");
+    let proxy = Proxy::with(portal("hosts = [\"portal.example.com\"]", &engine, &engine));
+    let host = "host: portal.example.com\r\n";
+    for (version, protocol) in
+        [("1.1", "h2c"), ("1.1", "websocket, H2C"), ("1.1", "h2"), ("1.0", "websocket")]
+    {
+        let answer = proxy.raw(format!(
+            "GET / HTTP/{version}\r\n{host}connection: upgrade, http2-settings, close\r\nupgrade: {protocol}\r\n\
+             http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
+        ));
+        assert!(answer.contains(" 200 OK"), "{answer}");
+    }
+    let heads = engine.heads();
+    assert_eq!(heads.len(), 4);
+    for head in heads {
+        for name in ["upgrade", "http2-settings", "connection"] {
+            assert!(!head.has(name), "{}", head.text);
+        }
+    }
+}
+
+#[test]
 fn headers_of_one_hop_stay_on_it_in_both_directions() {
     let engine = Engine::replying(
         b"HTTP/1.1 200 OK\r\nconnection: x-hop, keep-alive\r\nconnection: x-second\r\nx-hop: 1\r\nx-second: 2\r\n\

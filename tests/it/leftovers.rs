@@ -15,6 +15,7 @@ fn between(engine: &Engine) -> Proxy {
 /// Reads one answer, then sends more, and gives back what comes after that until the proxy closes.
 fn answer_then(wire: &mut Wire, more: &str) -> (u16, String) {
     let head = wire.head().expect("an answer");
+    assert_eq!(head.get("connection"), Some("close"), "it is told that this is the last");
     wire.body(&head, "POST").expect("a whole one");
     wire.send(more);
     (head.status(), String::from_utf8_lossy(&wire.rest()).into_owned())
@@ -73,6 +74,15 @@ fn a_body_behind_an_answer_of_ours_is_drained_or_the_connection_closes() {
     wire.send(format!("{refused}{}", &SMUGGLED[..20]));
     assert_eq!(answer_then(&mut wire, &format!("{}{good}", &SMUGGLED[20..])), (421, String::new()));
     assert_eq!(heads(&engine).len(), 1);
+}
+
+#[test]
+fn who_waits_for_leave_to_send_a_body_that_nobody_wants_is_told_that_this_was_the_last_answer() {
+    let engine = Engine::answering("classic");
+    let proxy = between(&engine);
+    let mut wire = proxy.wire();
+    wire.send("POST / HTTP/1.1\r\nhost: evil.test\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
+    assert_eq!(answer_then(&mut wire, "hello"), (421, String::new()));
 }
 
 #[test]

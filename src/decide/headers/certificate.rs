@@ -8,9 +8,11 @@ use http::HeaderName;
 /// * `client-cert`, `client-cert-chain`: RFC 9440;
 /// * `x-forwarded-client-cert`: Envoy, Istio; `x-forwarded-tls-client-cert`, `-info`: Traefik;
 /// * `ssl-client-verify`, `-subject-dn` …: ingress-nginx, Apache; `x-ssl-client-…`: HAProxy and nginx by their guides;
-/// * `x-client-cert…`: Google's and Cloudflare's balancers by their guides; `x-amzn-mtls-clientcert…`: AWS;
-///   `x-arr-clientcert`: Azure; `l5d-client-id`: Linkerd.
-const FAMILIES: [&str; 9] = [
+/// * `x-client-cert…`: Google's balancers by their guides; `x-amzn-mtls-clientcert…`: AWS;
+///   `x-arr-clientcert`: Azure; `l5d-client-id`: Linkerd;
+/// * `cf-client-cert-…`, `cf-cert-…`, `x-cert-…`: Cloudflare, by itself and by its guides; `x-ssl-cert`: guides of nginx;
+///   `wl-proxy-client-…`: WebLogic's and Apache's plugins.
+const FAMILIES: [&str; 14] = [
     "client-cert",
     "x-forwarded-client-cert",
     "x-forwarded-tls-client-cert",
@@ -20,16 +22,21 @@ const FAMILIES: [&str; 9] = [
     "x-amzn-mtls-",
     "x-arr-clientcert",
     "l5d-client-id",
+    "cf-client-cert",
+    "cf-cert-",
+    "x-cert-",
+    "x-ssl-cert",
+    "wl-proxy-client-",
 ];
 
 /// The shortest of them.
-const SHORTEST: usize = 11;
+const SHORTEST: usize = 7;
 
 /// Whether a name, as a header map holds it, is one of these. Asked of every header of every request: nearly all are
 /// told by their length or their first letter.
 pub(super) fn tells_of_a_certificate(name: &str) -> bool {
     name.len() >= SHORTEST
-        && matches!(name.as_bytes()[0], b'c' | b'x' | b's' | b'l')
+        && matches!(name.as_bytes()[0], b'c' | b'x' | b's' | b'l' | b'w')
         && FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
@@ -60,6 +67,11 @@ mod tests {
             "x-amzn-mtls-clientcert-subject",
             "x-arr-clientcert",
             "l5d-client-id",
+            "cf-client-cert-sha256",
+            "cf-cert-verified",
+            "x-cert-subject-dn",
+            "x-ssl-cert",
+            "wl-proxy-client-cert",
         ] {
             assert!(tells_of_a_certificate(name), "{name}");
         }

@@ -56,7 +56,7 @@ pub fn strip_request(
 ) -> HopRequest {
     let mut hop = HopRequest::default();
     if seen.connection && strip_named_by_connection(headers, keys) {
-        hop.upgrade = headers.get(UPGRADE).cloned();
+        hop.upgrade = headers.get(UPGRADE).filter(|protocols| !names_h2c(protocols)).cloned();
     }
     if seen.hop_by_hop {
         hop.takes_trailers = headers.get_all(TE).iter().any(|line| lists(line, b"trailers"));
@@ -64,6 +64,7 @@ pub fn strip_request(
         for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT] {
             headers.remove(name);
         }
+        headers.remove("http2-settings");
     }
     if seen.annotation {
         for name in ANNOTATIONS {
@@ -82,6 +83,13 @@ pub fn strip_request(
         strip_misspelled(headers, peer_is_trusted);
     }
     hop
+}
+
+/// Whether a client asks for HTTP/2 by `Upgrade`, which RFC 9113 3.1 has given up: in a tunnel to an engine that still knows
+/// it, every later request would pass by us.
+fn names_h2c(protocols: &HeaderValue) -> bool {
+    let mut names = protocols.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.any(|name| name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"h2")))
 }
 
 /// Removes what the `Connection` lines name, and those lines; says whether they name `upgrade`. All lines
@@ -107,6 +115,7 @@ pub(super) fn strip_named_by_connection(headers: &mut HeaderMap, keys: &[HeaderN
                 && !PROTECTED.contains(&name.as_str())
                 && !keys.contains(&name)
                 && !tells_of_a_certificate(name.as_str())
+                && !certificate::is_misspelled(&name)
             {
                 named.push(name);
             }

@@ -62,6 +62,11 @@ impl Feed {
         self.shared.borrow().is_over
     }
 
+    /// Whether nobody will ask for more.
+    pub fn is_abandoned(&self) -> bool {
+        Rc::strong_count(&self.shared) == 1
+    }
+
     /// Whether the body is waited for.
     pub fn is_wanted(&self) -> bool {
         self.shared.borrow().is_wanted

@@ -220,8 +220,10 @@ impl HeadReader {
                 said.expects_continue = said.is_http_11 && value.eq_ignore_ascii_case(b"100-continue");
             }
             Field::Te(value) => {
-                let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-                said.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                for coding in value.split(|byte| *byte == b',') {
+                    let name = coding.split(|byte| *byte == b';').next().unwrap_or_default();
+                    said.takes_trailers |= name.trim_ascii().eq_ignore_ascii_case(b"trailers");
+                }
             }
             Field::Connection(value) => {
                 for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

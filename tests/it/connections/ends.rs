@@ -67,6 +67,31 @@ fn a_reader_that_takes_nothing_is_ended_and_counted_and_so_is_its_exchange_with_
 }
 
 #[test]
+fn a_reader_that_asks_on_and_takes_nothing_is_ended_as_well() {
+    let engine = Engine::script(|conn| {
+        while conn.request().is_some() {
+            conn.send(format!("HTTP/1.1 200 OK\r\ncontent-length: 16384\r\n\r\n{}", "x".repeat(16384)));
+        }
+    });
+    let proxy = limited(&engine, "idle_timeout = \"500ms\"\nheader_timeout = \"300ms\"");
+    let mut wire = proxy.wire();
+    // All answers together are more than any two sockets hold, and each is put whole behind the one before.
+    wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2000));
+    proxy.counts(&ended("slow_reader"), 1.0);
+    proxy.counts("cutover_connections_open{listener=\"127.0.0.1:0\"}", 0.0);
+}
+
+#[test]
+fn a_line_end_behind_a_request_begins_no_head() {
+    let engine = Engine::answering("classic");
+    let proxy = limited(&engine, "idle_timeout = \"900ms\"\nheader_timeout = \"100ms\"");
+    let answers = proxy.raw("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi\r\n");
+    assert!(answers.starts_with("HTTP/1.1 200") && !answers.contains("408"), "{answers}");
+    proxy.counts(&ended("idle"), 1.0);
+    assert_eq!(proxy.metric(&ended("slow_head")), 0.0);
+}
+
+#[test]
 fn an_exchange_that_takes_too_long_is_ended_and_counted_begun_or_not() {
     let engine = Engine::hanging();
     let proxy = limited(&engine, "request_timeout = \"300ms\"");

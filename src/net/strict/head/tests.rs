@@ -98,7 +98,7 @@ fn what_a_client_wants_of_its_connection_is_heard() {
         ("HTTP/1.1", "connection: x, Close\r\n", (false, false, false, false)),
         ("HTTP/1.1", "connection: keep-alive\r\nconnection: close\r\n", (false, false, false, false)),
         ("HTTP/1.1", "expect: 100-Continue\r\n", (true, true, false, false)),
-        ("HTTP/1.1", "te: gzip;q=1, Trailers\r\n", (true, false, true, false)),
+        ("HTTP/1.1", "te: gzip;q=1, Trailers;q=1\r\n", (true, false, true, false)),
         ("HTTP/1.1", "upgrade: websocket\r\nconnection: upgrade\r\n", (true, false, false, true)),
         ("HTTP/1.0", "", (false, false, false, false)),
         (
