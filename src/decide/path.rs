@@ -4,8 +4,9 @@
 //! Tomcat, and so Spring, takes parameters (`;a=b`) out of the segments, decodes, joins double slashes and resolves dots;
 //! ASP.NET Core decodes and resolves dots, IIS in front of it takes `\` for `/` and knows `%u006c`. Here every spelling that
 //! one of them could take for a path is that path: a request that none of them understands is then in a workflow too,
-//! which does no harm, while one that a single engine understands cannot pass beside it. What is forwarded stays as
-//! it came.
+//! which does no harm, while one that a single engine understands cannot pass beside it. Where engines contradict each
+//! other (`/step/..%2fx` is a step to Express, and `/x` to Tomcat), workflows are asked for the path as it came as
+//! well. What is forwarded stays as it came.
 
 use std::borrow::Cow;
 

@@ -3,6 +3,8 @@
 //! Paths decide where a flow *starts*; afterwards its pin does, since the pages in between are shared by all
 //! workflows of an app (`DOMAIN.md` 0, finding 2).
 
+use std::borrow::Cow;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
@@ -10,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::decide::answer::{AnswerFacts, Ending, Target};
 use crate::decide::engine::Engine;
 use crate::decide::identify::is_named;
-use crate::decide::matcher::{Matcher, Rank};
+use crate::decide::matcher::{End, Matcher, Rank};
 use crate::decide::path::normalise;
 use crate::decide::pattern::{Methods, Pattern};
 use crate::decide::stage::Schedule;
@@ -265,7 +267,7 @@ impl Table {
         let method = Methods::of(method);
         let mut best = Rank::default();
         let mut best_landing = None;
-        self.matcher.find(&normalise(path), |end| {
+        let mut hear = |end: &End<Role>| {
             if !end.methods.includes(method) {
                 return;
             }
@@ -297,7 +299,16 @@ impl Table {
                     }
                 }
             }
-        });
+        };
+        let normal = normalise(path);
+        self.matcher.find(&normal, &mut hear);
+        if let Cow::Owned(normal) = &normal {
+            // An engine may read a path as it came, as Express does: what it then takes for a page of a workflow is one.
+            let as_it_came = path.to_ascii_lowercase();
+            if as_it_came != *normal {
+                self.matcher.find(&as_it_came, &mut hear);
+            }
+        }
         if place.landing.is_none() && place.is_in_workflow() && query.is_some() {
             place.landing = self.anywhere.iter().copied().find(|landing| self.landing(*landing).fits(query));
         }

@@ -178,7 +178,7 @@ fn an_answer_of_ours_says_nothing_about_engines() {
 #[test]
 fn no_spelling_of_a_path_dodges_its_workflow_and_the_engine_gets_it_as_it_came() {
     let (classic, identity) = (Engine::answering("classic"), Engine::answering("identity"));
-    let workflow = "[apps.portal.workflows.sign-in]\nstart = [\"/login\"]\npercent = 100\n";
+    let workflow = "[apps.portal.workflows.sign-in]\nstart = [\"/login\", \"/factor/*\"]\npercent = 100\n";
     let proxy = Proxy::with(format!("{}{workflow}", portal("percent = 0", &classic, &identity)));
     for spelling in [
         "/login",
@@ -194,6 +194,9 @@ fn no_spelling_of_a_path_dodges_its_workflow_and_the_engine_gets_it_as_it_came()
         "/other\\..\\login",
         "/login%00",
         "/x/%5c..%5c..%5clogin//",
+        // What Tomcat takes for `/x` is Express's factor `../x`.
+        "/factor/..%2fx",
+        "/Factor/..;a",
     ] {
         let reply = proxy.client().get(spelling).page();
         assert_eq!(reply.text(), "identity", "{spelling}");

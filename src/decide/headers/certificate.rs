@@ -91,7 +91,7 @@ mod tests {
         }
         assert_eq!(FAMILIES.map(str::len).into_iter().min(), Some(SHORTEST));
         for family in FAMILIES {
-            assert!(matches!(family.as_bytes()[0], b'c' | b'x' | b's' | b'l'), "{family}");
+            assert!(matches!(family.as_bytes()[0], b'c' | b'x' | b's' | b'l' | b'w'), "{family}");
         }
         let misspelled = |name: &'static str| is_misspelled(&HeaderName::from_static(name));
         assert!(misspelled("ssl_client_s_dn") && misspelled("x-ssl_client-cn"));
