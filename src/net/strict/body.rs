@@ -1,6 +1,6 @@
 //! Request bodies (RFC 9112 6 and 7), read as they come. Extensions of chunks are judged, and dropped.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::decide::headers::is_forbidden_trailer;
@@ -11,6 +11,10 @@ use crate::net::strict::line::{self, Field, MOST_SIZE_LINE};
 /// Most bytes that the size lines of a body may have beyond their sizes, all together. Nobody uses extensions; bodies of
 /// little else only cost time.
 const MOST_EXTENSION_BYTES: usize = 16 * 1024;
+
+/// Chunks below this size are joined, up to so many bytes.
+const SMALL_CHUNK: usize = 1024;
+const MOST_JOINED: usize = 4 * 1024;
 
 /// A part of a body.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,6 +44,8 @@ enum Place {
     Trailers,
     /// Behind the end.
     Done,
+    /// Behind a fault.
+    Refused(Fault),
 }
 
 /// Reads one body.
@@ -82,58 +88,96 @@ impl BodyReader {
         match self.place {
             Place::Data(left) => Some(left),
             Place::Done => Some(0),
-            Place::Size | Place::Chunk(_) | Place::ChunkEnd | Place::Trailers => None,
+            Place::Size | Place::Chunk(_) | Place::ChunkEnd | Place::Trailers | Place::Refused(_) => None,
         }
     }
 
-    /// Takes the next part off the front of what was received. A faulty line is refused as soon as it has come.
+    /// Takes the next part off the front of what was received. A faulty line is refused as soon as it has come, and what
+    /// stands behind it is never read.
+    ///
+    /// Small chunks that have come together are one part: each part is written to the engine by itself, and a client that
+    /// sends a byte in six must not make a system call of every byte.
     pub fn take(&mut self, received: &mut BytesMut) -> Result<Part, Fault> {
+        let mut joined = BytesMut::new();
         loop {
-            match self.place {
-                Place::Data(left) => {
-                    let data = take_data(received, left);
-                    let left = left - data.len() as u64;
-                    self.place = if left == 0 { Place::Done } else { Place::Data(left) };
-                    return Ok(part_of(data));
-                }
-                Place::Chunk(left) => {
-                    let data = take_data(received, left);
-                    let left = left - data.len() as u64;
-                    self.place = if left == 0 { Place::ChunkEnd } else { Place::Chunk(left) };
-                    return Ok(part_of(data));
-                }
-                Place::Size => {
-                    let Some(line) = take_line(received, MOST_SIZE_LINE)? else { return Ok(Part::More) };
-                    let size = line::chunk_size(&line)?;
-                    // Digits are at most sixteen.
-                    self.extension_bytes += line.len().saturating_sub(16);
-                    if self.extension_bytes > MOST_EXTENSION_BYTES {
-                        return Err(Fault::ChunkExtension);
-                    }
-                    self.place = if size == 0 { Place::Trailers } else { Place::Chunk(size) };
-                }
-                Place::ChunkEnd => match received.get(..2.min(received.len())) {
-                    Some(b"\r\n") => {
-                        let _ = received.split_to(2);
-                        self.place = Place::Size;
-                    }
-                    Some(b"" | b"\r") => return Ok(Part::More),
-                    _ => return Err(Fault::ChunkEnd),
-                },
-                Place::Trailers => {
-                    let room = self.most_bytes.saturating_sub(self.section_bytes);
-                    let Some(line) = take_line(received, room)? else { return Ok(Part::More) };
-                    if line.is_empty() {
-                        self.place = Place::Done;
-                        let trailers = std::mem::take(&mut self.trailers);
-                        return Ok(if trailers.is_empty() { Part::End } else { Part::Trailers(trailers) });
-                    }
-                    self.section_bytes += line.len() + 2;
-                    self.keep(&line)?;
-                }
-                Place::Done => return Ok(Part::End),
+            if let Place::Refused(fault) = self.place {
+                return Err(fault);
             }
+            match self.step(received) {
+                Ok(Some(Part::Data(data))) if self.place == Place::ChunkEnd && data.len() < SMALL_CHUNK => {
+                    joined.extend_from_slice(&data);
+                    if joined.len() < MOST_JOINED {
+                        continue;
+                    }
+                }
+                Ok(Some(part)) if joined.is_empty() => return Ok(part),
+                Ok(Some(Part::Data(data))) => joined.extend_from_slice(&data),
+                Ok(Some(Part::More)) => {}
+                // The trailer section is not begun before what comes before it was taken.
+                Ok(Some(Part::Trailers(_) | Part::End)) => {}
+                Ok(None) if joined.is_empty() || self.place != Place::Trailers => continue,
+                Ok(None) => {}
+                Err(fault) => {
+                    self.place = Place::Refused(fault);
+                    if joined.is_empty() {
+                        return Err(fault);
+                    }
+                }
+            }
+            return Ok(Part::Data(joined.freeze()));
         }
+    }
+
+    /// Goes on by one line, or one piece of data; `None` behind a line that is no part of the body itself.
+    fn step(&mut self, received: &mut BytesMut) -> Result<Option<Part>, Fault> {
+        Ok(Some(match self.place {
+            Place::Data(left) => {
+                let data = take_data(received, left);
+                let left = left - data.len() as u64;
+                self.place = if left == 0 { Place::Done } else { Place::Data(left) };
+                part_of(data)
+            }
+            Place::Chunk(left) => {
+                let data = take_data(received, left);
+                let left = left - data.len() as u64;
+                self.place = if left == 0 { Place::ChunkEnd } else { Place::Chunk(left) };
+                part_of(data)
+            }
+            Place::Size => {
+                let Some(line) = take_line(received, MOST_SIZE_LINE)? else { return Ok(Some(Part::More)) };
+                let size = line::chunk_size(&line)?;
+                // Digits are at most sixteen.
+                self.extension_bytes += line.len().saturating_sub(16);
+                if self.extension_bytes > MOST_EXTENSION_BYTES {
+                    return Err(Fault::ChunkExtension);
+                }
+                self.place = if size == 0 { Place::Trailers } else { Place::Chunk(size) };
+                return Ok(None);
+            }
+            Place::ChunkEnd => match received.get(..2.min(received.len())) {
+                Some(b"\r\n") => {
+                    received.advance(2);
+                    self.place = Place::Size;
+                    return Ok(None);
+                }
+                Some(b"" | b"\r") => Part::More,
+                _ => return Err(Fault::ChunkEnd),
+            },
+            Place::Trailers => {
+                let room = self.most_bytes.saturating_sub(self.section_bytes);
+                let Some(line) = take_line(received, room)? else { return Ok(Some(Part::More)) };
+                if line.is_empty() {
+                    self.place = Place::Done;
+                    let trailers = std::mem::take(&mut self.trailers);
+                    return Ok(Some(if trailers.is_empty() { Part::End } else { Part::Trailers(trailers) }));
+                }
+                self.section_bytes += line.len() + 2;
+                self.keep(&line)?;
+                return Ok(None);
+            }
+            Place::Done => Part::End,
+            Place::Refused(fault) => return Err(fault),
+        }))
     }
 
     /// Keeps a trailer.
@@ -270,6 +314,35 @@ mod tests {
         let padded = format!("{}h\r\n", extension(1000).replace('5', "1"));
         assert!(chunked(padded.repeat(16)).is_ok());
         assert_eq!(chunked(padded.repeat(17)), Err(Fault::ChunkExtension), "all of them together");
+    }
+
+    #[test]
+    fn small_chunks_that_come_together_are_one_part_and_lose_nothing() {
+        let parts = |bytes: &str| {
+            let (mut reader, mut received) =
+                (BodyReader::new(Framing::Chunked, MOST, 100), BytesMut::from(bytes));
+            let mut found = Vec::new();
+            loop {
+                match reader.take(&mut received) {
+                    Ok(Part::Data(data)) => found.push(data.len()),
+                    Ok(Part::Trailers(_) | Part::More | Part::End) => return (found, Ok(reader.is_done())),
+                    Err(fault) => return (found, Err((fault, reader.take(&mut received)))),
+                }
+            }
+        };
+        let small = "1\r\na\r\n".repeat(5000);
+        assert_eq!(parts(&format!("{small}0\r\n\r\n")), (vec![4096, 904], Ok(true)));
+        assert_eq!(parts(&format!("{small}0\r\nx-sum: 7\r\n\r\n")), (vec![4096, 904], Ok(true)));
+        assert_eq!(parts("1\r\na\r\n1\r\nb\r\n1"), (vec![2], Ok(false)), "it does not wait for more");
+        let large = format!("800\r\n{}\r\n", "b".repeat(0x800));
+        assert_eq!(parts(&format!("1\r\na\r\n{large}{large}0\r\n\r\n")), (vec![2049, 2048], Ok(true)));
+        let good = "1\r\nc\r\n0\r\n\r\n";
+        let refused = Err((Fault::ChunkSize, Err(Fault::ChunkSize)));
+        assert_eq!(
+            parts(&format!("1\r\na\r\n+1\r\nb\r\n{good}")),
+            (vec![1], refused),
+            "and nothing behind it"
+        );
     }
 
     #[test]
