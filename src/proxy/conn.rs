@@ -206,9 +206,10 @@ pub async fn serve(
     let Some(tls) = tls else {
         let downstream = Rc::new(downstream);
         let mut stream = Stream::new(socket, activity);
+        // Boxed, here and below: a connection keeps room for what it speaks, and not for what it might have spoken.
         return match preface::speaks_http2(&mut stream).await {
-            Ok(true) => http2::serve(stream, downstream, &limits).await,
-            Ok(false) => http1::serve(stream, downstream, &limits).await,
+            Ok(true) => Box::pin(http2::serve(stream, downstream, &limits)).await,
+            Ok(false) => Box::pin(http1::serve(stream, downstream, &limits)).await,
             Err(error) if http1::is_slow_head(&error) => downstream.refuse(AnswerKind::SlowRequest),
             // It hung up.
             Err(_) => {}
@@ -229,8 +230,8 @@ pub async fn serve(
     let is_http2 = session.alpn_protocol() == Some(tls::HTTP_2);
     let stream = Stream::new(stream, activity);
     if is_http2 {
-        http2::serve(stream, downstream, &limits).await;
+        Box::pin(http2::serve(stream, downstream, &limits)).await;
     } else {
-        http1::serve(stream, downstream, &limits).await;
+        Box::pin(http1::serve(stream, downstream, &limits)).await;
     }
 }
