@@ -51,6 +51,8 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: public
+          # ab speaks it.
+          http_protocol_options: {{ accept_http_10: true }}
           use_remote_address: true
           rds: {{route_config_name: public, config_source: {{path_config_source: {{path: {self.routes}}}}}}}
           http_filters:
