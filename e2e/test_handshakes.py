@@ -40,15 +40,16 @@ def failed(proxy, **labels):
 def said(proxy, sent):
     """What comes back for bytes behind which nothing follows, until the proxy closes; it has to."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=HEADER_TIMEOUT + 10) as wire:
-        wire.sendall(sent)
-        wire.shutdown(socket.SHUT_WR)
         back = b""
         try:
+            wire.sendall(sent)
+            wire.shutdown(socket.SHUT_WR)
             while part := wire.recv(4096):
                 back += part
-        except ConnectionResetError:
-            # It closed with bytes of ours unread.
-            pass
+        except OSError as error:
+            # It closed with bytes of ours unread: that is told to whoever reads, sends or shuts down next.
+            if isinstance(error, TimeoutError):
+                raise
         return back
 
 
